@@ -1,0 +1,175 @@
+"""The only place where the parts meet."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import RedirectResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from gateway import __version__
+from gateway.database.engine import Database
+from gateway.database.migrate import prepare
+from gateway.database.tables import batch_callback_deliveries
+from gateway.errors import UnsafeSettings
+from gateway.execution.documents import NO_DOCUMENTS, Documents, read_manifest
+from gateway.execution.limits import Limits
+from gateway.http import envelope, health, legacy
+from gateway.http.credentials import Credentials
+from gateway.http.explorer import Explorer, ExplorerConfig
+from gateway.http.explorer import assets as explorer_assets
+from gateway.http.graphql import GraphQL, Manners
+from gateway.http.housekeeping import regularly
+from gateway.http.middleware import CrossSite, Outermost
+from gateway.http.rate_limit import RateLimiter
+from gateway.http.tokens import tokens_of
+from gateway.observability import configure_logging
+from gateway.reading.filters import CallbackDeliveryFilter, TextFilter
+from gateway.reading.health import FAILED
+from gateway.reading.loaders import PageOf, Reader
+from gateway.reading.pages import Order, Slice
+from gateway.schema.query import schema
+from gateway.settings import Settings
+from gateway.writing.api_keys import find_key
+
+DEMO_TOKEN = "demo"  # noqa: S105 - everybody knows it
+
+
+class Application(FastAPI):
+    """FastAPI, with the outermost layer around the one that answers failures."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The layers, outermost first."""
+        return Outermost(super().build_middleware_stack())
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The gateway as an ASGI app. It opens its database when it starts and closes it when it stops."""
+    refuse_unsafe(settings)
+    database = Database(settings.database_url, settings.database_pool_size)
+    credentials = Credentials(database, tokens_of(settings), settings.credential_cache_seconds)
+    legacy_use = legacy.LegacyUse()
+    explorer = Explorer()
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await prepare(database)
+        await refuse_demo_key(settings, database)
+        if settings.is_development:
+            explorer.config = await explorer_config(database)
+        try:
+            async with regularly(credentials.last_used.write, legacy_use.report):
+                yield
+        finally:
+            await database.close()
+
+    app = Application(
+        title="Callback gateway",
+        version=__version__,
+        openapi_url="/api/openapi.public.json",
+        docs_url=None,
+        redoc_url=None,
+        openapi_tags=legacy.TAGS,
+        lifespan=lifespan,
+    )
+    envelope.install(app)
+    app.include_router(legacy.router(database, credentials, legacy_use))
+    app.include_router(health.router(database))
+    app.router.routes.append(graphql(settings, database, credentials, explorer).route())
+    if settings.is_development:
+        app.mount(ExplorerConfig().assets, explorer_assets())
+        app.router.routes.append(Route("/", lambda _: RedirectResponse("/graphql")))
+    app.add_middleware(CrossSite, trusted=(*settings.trusted_origins, *settings.cors_origins))
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_credentials=settings.cors_credentials,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "X-GraphQL-Cost", "X-Organization-Id", "X-Request-Id"],
+            expose_headers=["Retry-After", "X-Request-Id"],
+        )
+    return app
+
+
+async def explorer_config(database: Database) -> ExplorerConfig:
+    """What the explorer starts with: where the key that everybody knows exists, that key and ids to try."""
+    key = await find_key(database, DEMO_TOKEN)
+    if key is None:
+        return ExplorerConfig()
+    reader = Reader(database, key.organization_id)
+    failed = CallbackDeliveryFilter(status_code=TextFilter(eq=FAILED))
+    newest = PageOf(
+        batch_callback_deliveries, frozenset({"batch_id"}), failed, Order("created_at", descending=True), Slice(1)
+    )
+    page = await reader.ask_organization(newest)
+    if not page.rows:
+        return ExplorerConfig(api_key=DEMO_TOKEN)
+    delivery = page.rows[0]
+    ids = {"ABatch": {"id": delivery.batch_id}, "AnInvestigation": {"id": delivery.id}}
+    return ExplorerConfig(api_key=DEMO_TOKEN, variables=ids)
+
+
+def graphql(settings: Settings, database: Database, credentials: Credentials, explorer: Explorer) -> GraphQL:
+    """The GraphQL endpoint with its limits, and the explorer in its place for browsers in development."""
+    documents = Documents(
+        schema._schema,
+        introspection=settings.is_development,
+        limits=limits_of(settings),
+        trusted=NO_DOCUMENTS if settings.trusted_documents is None else read_manifest(settings.trusted_documents),
+        trusted_only=settings.trusted_documents_only,
+        cache_size=settings.document_cache_size,
+        cache_length=settings.document_cache_length,
+    )
+    manners = Manners(
+        open_door=settings.is_development,
+        draft_statuses=settings.draft_statuses,
+        get_needs_accept=settings.get_needs_accept,
+        max_body_bytes=settings.max_body_bytes,
+        deadline=settings.deadline_seconds,
+    )
+    limiter = RateLimiter(settings.rate_limit, settings.rate_limit_burst)
+    return GraphQL(documents, database, credentials, manners, limiter, explorer if settings.is_development else None)
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The limits on GraphQL documents."""
+    return Limits(
+        length=settings.max_document_length,
+        tokens=settings.max_tokens,
+        depth=settings.max_depth,
+        root_fields=settings.max_root_fields,
+        aliases=settings.max_aliases,
+        directives=settings.max_directives,
+        selections=settings.max_selections,
+        cost=settings.max_cost,
+        variable_values=settings.max_variable_values,
+        errors=settings.max_errors,
+    )
+
+
+def refuse_unsafe(settings: Settings) -> None:
+    """Raise `UnsafeSettings` for what can only be a mistake, most of it in production alone."""
+    if settings.trusted_documents_only and settings.trusted_documents is None:
+        raise UnsafeSettings("GATEWAY_TRUSTED_DOCUMENTS_ONLY needs the manifest GATEWAY_TRUSTED_DOCUMENTS.")
+    if settings.is_development:
+        return
+    if "*" in settings.cors_origins and settings.cors_credentials:
+        raise UnsafeSettings("GATEWAY_CORS_ORIGINS=* cannot stand beside GATEWAY_CORS_CREDENTIALS: name the origins.")
+    if "*" in settings.trusted_origins:
+        raise UnsafeSettings("GATEWAY_TRUSTED_ORIGINS=* trusts every site: name the origins.")
+
+
+async def refuse_demo_key(settings: Settings, database: Database) -> None:
+    """Raise `UnsafeSettings` where the key that everybody knows would open a gateway in production."""
+    if not settings.is_development and await find_key(database, DEMO_TOKEN) is not None:
+        raise UnsafeSettings("The key `demo` exists: revoke it, or set GATEWAY_PROFILE=development.")
+
+
+def create_app_from_environment() -> FastAPI:
+    """The app as `GATEWAY_*` variables describe it: what the HTTP server's processes call."""
+    settings = Settings()
+    configure_logging(settings.log_level)
+    return create_app(settings)

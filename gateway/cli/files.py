@@ -1,0 +1,106 @@
+"""`gateway import` and `gateway export`."""
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Annotated
+from uuid import UUID
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from gateway.cli.session import DatabaseUrl, with_database
+from gateway.database.engine import Database
+from gateway.reading.exporting import export_lines
+from gateway.writing.importing import import_file
+
+Organization = Annotated[UUID, typer.Option(help="Whose data it is.")]
+
+
+def _instant(text: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no time such as 2026-05-06 or 2026-05-06T10:00:00Z.") from None
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+Instant = Annotated[
+    datetime | None, typer.Option(parser=_instant, metavar="TIME", help="ISO 8601; UTC unless it says.")
+]
+
+
+def import_files(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="`.json` or `.ndjson` files.")],
+    organization: Organization,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Import batches (.ndjson), or deliveries as the REST endpoint returns them (.json): a file whole or not at all."""
+
+    async def work(database: Database) -> None:
+        for path in files:
+            with _bar(path.name, path.stat().st_size if path.is_file() else None) as advance:
+                added = await import_file(database, path, str(organization), advance)
+            typer.echo(
+                f"{path}: added {added.batches} batches, {added.deliveries} deliveries, {added.attempts} attempts; "
+                f"{added.unchanged} rows were there already"
+            )
+
+    with_database(database_url, work)
+
+
+def export(
+    organization: Organization,
+    batch: Annotated[list[UUID] | None, typer.Option(help="Only this batch; may be repeated.")] = None,
+    since: Instant = None,
+    until: Instant = None,
+    output: Annotated[Path | None, typer.Option(help="The file to write; otherwise stdout.")] = None,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Export batches created in [since, until) as the NDJSON that `gateway import` takes."""
+    batch_ids = [str(id_) for id_ in batch] if batch else None
+
+    async def work(database: Database) -> None:
+        with _bar("export", None) as advance, _written(output) as file:
+            async for piece in export_lines(database, str(organization), batch_ids, since, until):
+                file.write(piece)
+                advance(len(piece))
+
+    with_database(database_url, work)
+
+
+@contextmanager
+def _written(path: Path | None) -> Iterator[IO[bytes]]:
+    """Standard output, or a file that appears under its name when all of it is there, and not before."""
+    if path is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            yield file
+            file.close()
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink()
+            raise
+
+
+@contextmanager
+def _bar(name: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A progress bar on stderr while it is a terminal; the function is told how many more bytes are done."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(name, total=total)
+        yield lambda done: progress.advance(task, done)

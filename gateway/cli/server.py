@@ -1,0 +1,154 @@
+"""`gateway serve` and `gateway demo`."""
+
+import asyncio
+import json
+import os
+import shlex
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import uvicorn
+from sqlalchemy import URL
+from uvicorn.supervisors import Multiprocess
+
+from gateway.app import DEMO_TOKEN, create_app, refuse_demo_key
+from gateway.cli.session import load_settings, variable, with_database
+from gateway.database.engine import Database
+from gateway.database.migrate import prepare
+from gateway.errors import OperatorError
+from gateway.settings import Profile, Settings
+from gateway.viewer import READ
+from gateway.writing.api_keys import create_key
+from gateway.writing.demo import Sample, write_sample
+
+GRACE_SECONDS = 10  # for the requests that are under way when the server is told to stop
+BACKLOG = 2048
+ANY_SETTING: dict[str, Any] = {"allow_extra_args": True, "ignore_unknown_options": True}
+SETTINGS = "Every setting is a flag as well: " + ", ".join(
+    f"--{name.replace('_', '-')}" for name in Settings.model_fields
+)
+
+Port = Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 is any that is free.")]
+
+
+def serve(
+    context: typer.Context,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Port = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="How many processes answer.")] = 1,
+) -> None:
+    """Serve the gateway until it is told to stop. An embedded database is migrated first."""
+    signal.signal(signal.SIGTERM, _stop)
+    settings = load_settings(_settings_in(context.args))
+    asyncio.run(_make_sure(settings))
+    with _listening(host, port) as listener:
+        _run(listener, workers)
+
+
+def demo(port: Port = 8000) -> None:
+    """Serve a month of sample history from a temporary folder, which is gone when the server stops."""
+    signal.signal(signal.SIGTERM, _stop)
+    with _listening("127.0.0.1", port) as listener, tempfile.TemporaryDirectory(prefix="gateway-demo-") as folder:
+        url = URL.create("sqlite+aiosqlite", database=str(Path(folder, "demo.db"))).render_as_string()
+        os.environ[variable("profile")] = Profile.DEVELOPMENT
+        sample = with_database(url, _write_demo)
+        typer.echo(_welcome(f"http://127.0.0.1:{listener.getsockname()[1]}", sample))
+        _run(listener, workers=1)
+
+
+def _stop(*_: object) -> None:
+    """End in order, which SIGTERM by itself does not: folders are removed and the exit status is 0."""
+    sys.exit(0)
+
+
+async def _write_demo(database: Database) -> Sample:
+    sample = await write_sample(database, datetime.now(UTC))
+    await create_key(database, sample.organization_id, "demo", [READ], DEMO_TOKEN)
+    return sample
+
+
+async def _make_sure(settings: Settings) -> None:
+    """Fail here, in one line: a worker that fails would be started again and again."""
+    create_app(settings)
+    database = Database(settings.database_url)
+    try:
+        await prepare(database)
+        await refuse_demo_key(settings, database)
+    finally:
+        await database.close()
+
+
+def _settings_in(arguments: Sequence[str]) -> dict[str, str | None]:
+    """The settings among the flags: `--max-depth 5` or `--max-depth=5`."""
+    given: dict[str, str | None] = {}
+    rest = iter(arguments)
+    for argument in rest:
+        flag, equals, value = argument.partition("=")
+        name = flag.removeprefix("--").replace("-", "_")
+        if not flag.startswith("--") or name not in Settings.model_fields:
+            raise typer.BadParameter(f"No such option: {flag}")
+        given[name] = value if equals else next(rest, None)
+        if given[name] is None:
+            raise typer.BadParameter(f"Option '{flag}' requires an argument.")
+    return given
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket on which connections wait from now on, until the server has started."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as failure:
+        reason = failure.strerror if isinstance(failure, socket.gaierror) else os.strerror(failure.errno or 0)
+        raise OperatorError(f"Cannot listen on {host}:{port}: {reason}.") from failure
+    listener.set_inheritable(True)
+    return listener
+
+
+def _run(listener: socket.socket, workers: int) -> None:
+    """Serve until SIGINT or SIGTERM; both are the ordinary end."""
+    config = uvicorn.Config(
+        "gateway.app:create_app_from_environment",
+        factory=True,
+        workers=workers,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    with suppress(KeyboardInterrupt):
+        if workers > 1:
+            Multiprocess(config, sockets=[listener]).run()
+            return
+        server = uvicorn.Server(config)
+        server.run(sockets=[listener])
+        if not server.started:
+            raise OperatorError("The gateway could not start: the log says why.")
+
+
+def _welcome(address: str, sample: Sample) -> str:
+    fields = "statusCode callbackDeliveries { statusCode attempts { statusCode } }"
+    query = f'{{ batch(id: "{sample.batch_id}") {{ {fields} }} }}'
+    credential = f"-H 'Authorization: Bearer {DEMO_TOKEN}'"
+    return "\n".join(
+        (
+            f"Explorer  {address}/graphql",
+            f"Key       {DEMO_TOKEN}",
+            f"Batch     {sample.batch_id}",
+            "",
+            "GraphQL",
+            f"  curl -s {address}/graphql {credential} -H 'Content-Type: application/json' \\",
+            f"    -d {shlex.quote(json.dumps({'query': query}))}",
+            "REST",
+            f"  curl -s {address}/v1/batches/{sample.batch_id}/callback {credential}",
+            "",
+            "Ctrl-C stops the server and removes everything.",
+        )
+    )

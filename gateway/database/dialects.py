@@ -1,0 +1,405 @@
+"""What SQLite and PostgreSQL say differently, as constructs that SQLAlchemy compiles for each.
+
+A statement uses these by name and stays one statement; its parameters are few and their number never depends on how
+many keys or values there are, so that a prepared statement serves them all.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    FromClause,
+    Integer,
+    Join,
+    LargeBinary,
+    Numeric,
+    String,
+    TableValuedAlias,
+    Text,
+    TypeDecorator,
+    bindparam,
+    literal,
+    literal_column,
+    true,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import GenericFunction
+from sqlalchemy.sql.operators import OperatorType
+from sqlalchemy.types import TypeEngine
+
+from gateway.database.types import AnySelect, Id, UtcDateTime
+
+# Later than any time that is stored: where rows without one stand in an order.
+GREATEST_TIME = "9999-12-31T00:00:00.000000Z"
+GREATEST_INTEGER = 2**31 - 1
+
+SLOT = 15 * 60
+SLOTS_SINCE = "1980-01-01T00:00:00.000000Z"  # since then hours and days of every zone start with a slot of UTC
+
+
+class _ListOf(TypeDecorator[list[Any]]):
+    """Many values as one parameter: an array on PostgreSQL, a JSON text on SQLite."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, item: TypeEngine[Any]) -> None:
+        super().__init__()
+        self.item = item
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(ARRAY(self.item) if dialect.name == "postgresql" else String())
+
+    def process_bind_param(self, value: list[Any] | None, dialect: Dialect) -> Any:
+        return value if dialect.name == "postgresql" else json.dumps(value)
+
+
+class _Each(GenericFunction[str]):
+    """The ids of one parameter as rows."""
+
+    type = Id()
+    inherit_cache = True
+
+
+@compiles(_Each, "postgresql")
+def _unnest(element: _Each, compiler: SQLCompiler, **options: Any) -> str:
+    return f"(SELECT unnest({compiler.process(element.clauses, **options)}) AS value)"
+
+
+@compiles(_Each, "sqlite")
+def _json_each(element: _Each, compiler: SQLCompiler, **options: Any) -> str:
+    return f"json_each({compiler.process(element.clauses, **options)})"
+
+
+def ids_as_rows(ids: Iterable[str], name: str = "wanted") -> TableValuedAlias:
+    """A table of one column, `value`, with a row for each id."""
+    return _Each(bindparam(None, list(ids), type_=_ListOf(Id()))).table_valued("value", name=name)
+
+
+class _Condition(GenericFunction[bool]):
+    """A construct that is a condition as it stands: `= 1` behind it would keep SQLite from using an index."""
+
+    type = Boolean()
+    inherit_cache = True
+
+    def self_group(self, against: OperatorType | None = None) -> "_Condition":  # noqa: ARG002
+        return self
+
+
+class _OneOf(_Condition):
+    """Is the first argument one of the values in the second?"""
+
+    inherit_cache = True
+
+
+@compiles(_OneOf, "postgresql")
+def _equals_any(element: _OneOf, compiler: SQLCompiler, **options: Any) -> str:
+    value, values = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"({value} = ANY ({values}))"
+
+
+@compiles(_OneOf, "sqlite")
+def _in_json(element: _OneOf, compiler: SQLCompiler, **options: Any) -> str:
+    value, values = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"({value} IN (SELECT value FROM json_each({values})))"  # noqa: S608
+
+
+def is_one_of(column: ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[bool]:
+    """The column's value is one of `values`, which are one parameter."""
+    item = column.type if isinstance(column.type, Id) else Text()
+    return _OneOf(column, bindparam(None, list(values), type_=_ListOf(item)))
+
+
+class _StartsWith(_Condition):
+    """Does the first text begin with the second? Upper and lower case differ, nothing is a wildcard."""
+
+    inherit_cache = True
+
+
+@compiles(_StartsWith, "postgresql")
+def _starts_with_function(element: _StartsWith, compiler: SQLCompiler, **options: Any) -> str:
+    return f"starts_with({compiler.process(element.clauses, **options)})"
+
+
+@compiles(_StartsWith, "sqlite")
+def _equal_start(element: _StartsWith, compiler: SQLCompiler, **options: Any) -> str:
+    text, start, again = (compiler.process(element.clauses.clauses[i], **options) for i in (0, 1, 1))
+    return f"(substr({text}, 1, length({start})) = {again})"
+
+
+def starts_with(column: ColumnElement[Any], start: str) -> ColumnElement[bool]:
+    """The column's text begins with `start`."""
+    return _StartsWith(column, literal(start, Text()))
+
+
+class _Position(GenericFunction[int]):
+    """Where the second text first occurs in the first, from 1; 0 where it does not."""
+
+    type = Integer()
+    inherit_cache = True
+
+
+@compiles(_Position, "postgresql")
+def _strpos(element: _Position, compiler: SQLCompiler, **options: Any) -> str:
+    return f"strpos({compiler.process(element.clauses, **options)})"
+
+
+@compiles(_Position, "sqlite")
+def _instr(element: _Position, compiler: SQLCompiler, **options: Any) -> str:
+    return f"instr({compiler.process(element.clauses, **options)})"
+
+
+def position(column: ColumnElement[Any], part: str) -> ColumnElement[int]:
+    """Where `part` first occurs in the column's text, from 1; 0 where it does not."""
+    return _Position(column, literal(part, Text()))
+
+
+class _OrGreatest(GenericFunction[Any]):
+    """The value, or where it is null the greatest of its type: an order without nulls, the same on every database."""
+
+    inherit_cache = True
+
+    def __init__(self, column: ColumnElement[Any]) -> None:
+        super().__init__(column)
+        self.type = column.type
+
+
+@compiles(_OrGreatest)
+def _coalesce_literal(element: _OrGreatest, compiler: SQLCompiler, **options: Any) -> str:
+    # A literal, not a parameter: the expression must be the one that the index is made of.
+    greatest = str(GREATEST_INTEGER)
+    if isinstance(element.type, UtcDateTime):
+        greatest = f"{'TIMESTAMPTZ ' if compiler.dialect.name == 'postgresql' else ''}'{GREATEST_TIME}'"
+    return f"coalesce({compiler.process(element.clauses, **options)}, {greatest})"
+
+
+def or_greatest(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The column as an order without nulls: rows without a value stand where the greatest would."""
+    return _OrGreatest(column)
+
+
+class _ByteLength(GenericFunction[int]):
+    """How many bytes a text (in UTF-8) or a body has."""
+
+    type = Integer()
+    inherit_cache = True
+
+
+@compiles(_ByteLength, "postgresql")
+def _octet_length(element: _ByteLength, compiler: SQLCompiler, **options: Any) -> str:
+    return f"octet_length({compiler.process(element.clauses, **options)})"
+
+
+@compiles(_ByteLength, "sqlite")
+def _blob_length(element: _ByteLength, compiler: SQLCompiler, **options: Any) -> str:
+    return f"length(CAST({compiler.process(element.clauses, **options)} AS BLOB))"
+
+
+def byte_length(column: ColumnElement[Any]) -> ColumnElement[int]:
+    """How many bytes a text (in UTF-8) or a body has; null where there is none."""
+    return _ByteLength(column)
+
+
+class _FirstBytes(GenericFunction[bytes]):
+    """The first bytes of a text (in UTF-8) or of a body."""
+
+    type = LargeBinary()
+    inherit_cache = True
+
+
+@compiles(_FirstBytes, "postgresql")
+def _substring(element: _FirstBytes, compiler: SQLCompiler, **options: Any) -> str:
+    column, size, again = (compiler.process(element.clauses.clauses[i], **options) for i in (0, 1, 1))
+    if not isinstance(element.clauses.clauses[0].type, LargeBinary):
+        column = f"convert_to(left({column}, {size}), 'UTF8')"
+    return f"substring({column} FROM 1 FOR {again})"
+
+
+@compiles(_FirstBytes, "sqlite")
+def _substr(element: _FirstBytes, compiler: SQLCompiler, **options: Any) -> str:
+    column, size = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"substr(CAST({column} AS BLOB), 1, {size})"
+
+
+def first_bytes(column: ColumnElement[Any], size: int) -> ColumnElement[bytes]:
+    """The first `size` bytes of a text (in UTF-8) or of a body; null where there is none."""
+    return _FirstBytes(column, literal(size, Integer()))
+
+
+class _Bytewise(GenericFunction[str]):
+    """A text that sorts by its bytes, whatever the database's language."""
+
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(_Bytewise, "postgresql")
+def _collate_c(element: _Bytewise, compiler: SQLCompiler, **options: Any) -> str:
+    return f'({compiler.process(element.clauses, **options)} COLLATE "C")'
+
+
+@compiles(_Bytewise, "sqlite")
+def _as_it_is(element: _Bytewise, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.clauses, **options)
+
+
+def bytewise(column: ColumnElement[str]) -> ColumnElement[str]:
+    """The column's text for an order that is the same on every database: that of Unicode's numbers."""
+    return _Bytewise(column)
+
+
+class _Unordered(GenericFunction[Any]):
+    """The value, as something that no index is ordered by."""
+
+    inherit_cache = True
+
+    def __init__(self, column: ColumnElement[Any]) -> None:
+        super().__init__(column)
+        self.type = column.type
+
+
+@compiles(_Unordered, "postgresql")
+def _the_column(element: _Unordered, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.clauses, **options)
+
+
+@compiles(_Unordered, "sqlite")
+def _plus_column(element: _Unordered, compiler: SQLCompiler, **options: Any) -> str:
+    return f"+{compiler.process(element.clauses, **options)}"
+
+
+def unordered(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The column, to group by: SQLite reads the rows that are asked for, not all in the order of an index on it."""
+    return _Unordered(column)
+
+
+class _TimeSlot(GenericFunction[int]):
+    """The second since 1970 in which the slot of an instant starts."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(_TimeSlot)
+def _floored_seconds(element: _TimeSlot, compiler: SQLCompiler, **options: Any) -> str:
+    # Literals, not parameters: PostgreSQL must see that what is selected is what is grouped by.
+    column = compiler.process(element.clauses, **options)
+    if compiler.dialect.name == "postgresql":
+        since, second = f"TIMESTAMPTZ '{SLOTS_SINCE}'", f"floor(extract(epoch FROM {column}))::bigint"
+    else:
+        # Without the fraction, which strftime would round.
+        since, second = f"'{SLOTS_SINCE}'", f"CAST(strftime('%s', substr({column}, 1, 19)) AS INTEGER)"
+    return f"(CASE WHEN {column} < {since} THEN {second} ELSE {second} / {SLOT} * {SLOT} END)"
+
+
+def time_slot(column: ColumnElement[Any]) -> ColumnElement[int]:
+    """The second since 1970 in which the quarter of an hour starts that the instant in the column lies in.
+
+    Before 1980, when clocks differed by other amounts than quarters of an hour, it is the second itself.
+    """
+    return _TimeSlot(column)
+
+
+class _JsonEquals(_Condition):
+    """Is the value that keys lead to in a JSON column this one? Arguments: column, value, keys …"""
+
+    inherit_cache = True
+
+
+class _JsonTextEquals(_JsonEquals):
+    """The value is a text."""
+
+    inherit_cache = True
+
+
+class _JsonNumberEquals(_JsonEquals):
+    """The value is a number."""
+
+    inherit_cache = True
+
+
+class _JsonBooleanEquals(_JsonEquals):
+    """The value is a boolean."""
+
+    inherit_cache = True
+
+
+_JSON_KINDS: dict[type[_JsonEquals], tuple[str, str, str]] = {
+    _JsonTextEquals: ("'string'", "'text'", ""),
+    _JsonNumberEquals: ("'number'", "'integer', 'real'", "::numeric"),
+    _JsonBooleanEquals: ("'boolean'", "'true', 'false'", "::boolean"),
+}
+
+
+@compiles(_JsonEquals, "postgresql")
+def _json_typeof(element: _JsonEquals, compiler: SQLCompiler, **options: Any) -> str:
+    kind, _, cast = _JSON_KINDS[type(element)]
+    column, wanted, *keys = (compiler.process(clause, **options) for clause in element.clauses)
+    parent = " -> ".join([f"{column}::json", *keys[:-1]])
+    # CASE keeps PostgreSQL from casting what is not of this kind.
+    return (
+        f"(CASE WHEN json_typeof({parent} -> {keys[-1]}) = {kind} "
+        f"THEN ({parent} ->> {keys[-1]}){cast} = {wanted} ELSE false END)"
+    )
+
+
+@compiles(_JsonEquals, "sqlite")
+def _json_type(element: _JsonEquals, compiler: SQLCompiler, **options: Any) -> str:
+    _, kinds, _ = _JSON_KINDS[type(element)]
+    column, wanted, *keys = element.clauses
+
+    def there(name: str) -> str:
+        path = """ || '"."' || """.join(compiler.process(key, **options) for key in keys)
+        return f"{name}({compiler.process(column, **options)}, '$.\"' || {path} || '\"')"
+
+    kind, value = there("json_type"), there("json_extract")
+    return f"coalesce({kind} IN ({kinds}) AND {value} = {compiler.process(wanted, **options)}, 0)"
+
+
+def json_equals(column: ColumnElement[Any], path: Iterable[str], value: str | float | bool) -> ColumnElement[bool]:
+    """The value that the keys of `path` lead to in a JSON column is `value`, and of its kind. Never null.
+
+    Keys are keys of objects, never indexes of arrays; they may not contain quotes, backslashes or control characters.
+    """
+    keys = [literal(key, Text()) for key in path]
+    if isinstance(value, bool):
+        return _JsonBooleanEquals(column, literal(value, Boolean()), *keys)
+    if isinstance(value, str):
+        return _JsonTextEquals(column, literal(value, Text()), *keys)
+    return _JsonNumberEquals(column, literal(value, Numeric(asdecimal=False)), *keys)
+
+
+class _FirstOfEach(Join):
+    """Parents joined to the first rows of each: a lateral subquery, and on SQLite, which has none, rows by rowid."""
+
+    inherit_cache = True
+
+
+@compiles(_FirstOfEach, "sqlite")
+def _correlated_rowids(element: _FirstOfEach, compiler: SQLCompiler, **options: Any) -> str:
+    lateral: Any = element.right
+    rows: AnySelect = lateral.element.element
+    table: Any = rows.columns_clause_froms[0]
+    rowids: AnySelect = rows.with_only_columns(literal_column(f"{table.name}.rowid"), maintain_column_froms=True)
+    options["asfrom"] = True
+    parents = compiler.process(element.left, **options)
+    options["asfrom"] = False
+    ids = compiler.process(rowids.correlate(element.left).scalar_subquery(), **options)
+    name = compiler.preparer.quote(lateral.name)
+    return f"{parents} JOIN {compiler.preparer.format_table(table)} AS {name} ON {name}.rowid IN {ids}"
+
+
+def first_of_each(parents: FromClause, rows: AnySelect, name: str) -> tuple[FromClause, FromClause]:
+    """Join `parents` to the rows that `rows`, correlated to a parent and limited, selects for each.
+
+    Returns the join and the joined rows, whose columns are those of `rows`.
+    """
+    joined = rows.correlate(parents).lateral(name)
+    return _FirstOfEach(parents, joined, true()), joined

@@ -1,0 +1,252 @@
+"""From the text of a document to one that is known to fit the schema and the limits.
+
+The stages, cheapest first: its length, its tokens while it is parsed, its shape in one walk, then validation. What they
+found is remembered by the text, refusals included, and a document can be asked for by its hash: one that a client has
+sent before (automatic persisted queries), or one of the manifest (trusted documents).
+"""
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar
+
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    OperationType,
+    OverlappingFieldsCanBeMergedRule,
+    ValidationContext,
+    parse,
+    specified_rules,
+    validate,
+)
+from graphql.validation.validate import ValidationAbortedError
+
+from gateway.errors import (
+    ClientError,
+    DocumentNotTrusted,
+    ErrorLimitExceeded,
+    LengthLimitExceeded,
+    OperationNotFound,
+    OverlapLimitExceeded,
+    PersistedQueryHashMismatch,
+    PersistedQueryNotFound,
+    TokenLimitExceeded,
+    TrustedDocumentsUnreadable,
+)
+from gateway.execution.limits import Cost, Limits, check_document
+
+PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
+VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
+OVERLAPS = 20_000  # steps that checking whether fields of one name agree may take: a document of any use needs hundreds
+NO_LIMITS = Limits()
+NO_DOCUMENTS: Mapping[str, str] = MappingProxyType({})
+
+V = TypeVar("V")
+
+
+class OverlappingFields(OverlappingFieldsCanBeMergedRule):
+    """The one rule whose work grows faster than the document, on a budget."""
+
+    def __init__(self, context: ValidationContext) -> None:
+        super().__init__(context)
+        self.rule_context.remaining_complexity_budget = OVERLAPS
+
+
+RULES = tuple(OverlappingFields if rule is OverlappingFieldsCanBeMergedRule else rule for rule in specified_rules)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What an operation does, and what it costs."""
+
+    kind: OperationType
+    cost: Cost
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A document that may run, or else the errors that a client is told, as they are sent."""
+
+    document: DocumentNode | None = None
+    operations: Mapping[str | None, Operation] = field(default_factory=dict)
+    errors: Sequence[dict[str, Any]] = ()
+    parsed: bool = True
+
+    def operation(self, name: str | None) -> Operation:
+        """The operation of that name, or the only one; `OperationNotFound`."""
+        if name is None and len(self.operations) == 1:
+            return next(iter(self.operations.values()))
+        if name is None:
+            raise OperationNotFound("Name the operation to run with `operationName`.")
+        if name not in self.operations:
+            raise OperationNotFound("The document has no operation of that `operationName`.")
+        return self.operations[name]
+
+
+class Bounded(Generic[V]):
+    """The values used last: so many, and so much weight, at most."""
+
+    def __init__(self, size: int, weight: int) -> None:
+        self.size = size
+        self.weight = weight
+        self._values: OrderedDict[str, tuple[V, int]] = OrderedDict()
+        self._weight = 0
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def get(self, key: str) -> V | None:
+        """The value, which counts as used now."""
+        found = self._values.get(key)
+        if found is None:
+            return None
+        self._values.move_to_end(key)
+        return found[0]
+
+    def put(self, key: str, value: V, weight: int) -> None:
+        """Remember a new value; one that is too heavy by itself is not."""
+        if key in self._values or weight > self.weight:
+            return
+        self._values[key] = value, weight
+        self._weight += weight
+        while len(self._values) > self.size or self._weight > self.weight:
+            self._weight -= self._values.popitem(last=False)[1][1]
+
+
+class Documents:
+    """Checks documents against one schema and remembers what it found.
+
+    Without `introspection` errors say nothing about the schema: what a document guessed right cannot be told from what
+    it guessed wrong. With `trusted_only` no document runs but those of `trusted`, which are texts by hash.
+    """
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        *,
+        introspection: bool,
+        limits: Limits = NO_LIMITS,
+        trusted: Mapping[str, str] = NO_DOCUMENTS,
+        trusted_only: bool = False,
+        cache_size: int = 1_000,
+        cache_length: int = 500_000,
+    ) -> None:
+        self.schema = schema
+        self.introspection = introspection
+        self.limits = limits
+        self.trusted = trusted
+        self.trusted_only = trusted_only
+        self._trusted_texts = frozenset(trusted.values())
+        self._checked: Bounded[Checked] = Bounded(cache_size, cache_length)
+        self._persisted: Bounded[str] = Bounded(cache_size, cache_length)
+
+    def find(self, text: str | None, hash_: str | None) -> Checked:
+        """The document of a text, of a hash, or of both, which must agree; raises what is wrong with the hash."""
+        known = None if hash_ is None else self.trusted.get(hash_)
+        if known is None and self.trusted_only and text not in self._trusted_texts:
+            raise DocumentNotTrusted("Only documents of the manifest are run.")
+        if text is None:
+            known = known or (None if hash_ is None else self._persisted.get(hash_))
+            if known is None:
+                raise PersistedQueryNotFound("PersistedQueryNotFound")
+            return self.check(known)
+        if known is not None and known != text:
+            raise PersistedQueryHashMismatch("The hash is another document's.")
+        checked = self.check(text)
+        if hash_ is not None and known is None:
+            if hashlib.sha256(text.encode()).hexdigest() != hash_:
+                raise PersistedQueryHashMismatch("The hash is not the document's SHA-256.")
+            if not checked.errors:
+                self._persisted.put(hash_, text, len(text))
+        return checked
+
+    def check(self, text: str) -> Checked:
+        """What is known of a document, parsed and validated at its first sight."""
+        checked = self._checked.get(text)
+        if checked is None:
+            checked = self._check(text)
+            self._checked.put(text, checked, len(text))
+        return checked
+
+    def _check(self, text: str) -> Checked:
+        try:
+            document = self._parse(text)
+            found = check_document(document, self.schema, self.limits, introspection=self.introspection)
+        except GraphQLSyntaxError as error:
+            return Checked(errors=[_mistake(error, PARSE_FAILED)], parsed=False)
+        except ClientError as error:
+            return Checked(errors=[_refusal(error)])
+        operations = {
+            None if definition.name is None else definition.name.value: Operation(definition.operation, cost)
+            for definition, cost in found
+        }
+        errors = self._validate(document)
+        return Checked(None if errors else document, operations, errors)
+
+    def _parse(self, text: str) -> DocumentNode:
+        limits = self.limits
+        if len(text) > limits.length:
+            message = f"The document has {len(text)} characters; {limits.length} is the limit."
+            raise LengthLimitExceeded(message, limits.length, len(text))
+        lines = text.count("\n") + text.count("\r") + 1  # which bounds comments, and what it takes to locate errors
+        if lines > limits.tokens:
+            message = f"The document has {lines} lines; {limits.tokens} is the limit."
+            raise TokenLimitExceeded(message, limits.tokens, lines)
+        try:
+            return parse(text, max_lexical_tokens=limits.tokens)
+        except GraphQLSyntaxError as error:
+            if error.message.startswith("Syntax Error: Document contains more than"):
+                message = f"The document has more than {limits.tokens} tokens."
+                raise TokenLimitExceeded(message, limits.tokens) from None
+            raise
+
+    def _validate(self, document: DocumentNode) -> Sequence[dict[str, Any]]:
+        """The errors of a document; a single one that tells nothing where the schema is not to be known."""
+        most = self.limits.errors if self.introspection else 1
+        mistakes = validate(self.schema, document, RULES, most, hide_suggestions=not self.introspection)
+        if not mistakes:
+            return ()
+        aborted = isinstance(mistakes[-1], ValidationAbortedError)
+        if aborted and len(mistakes) <= most:
+            message = "Too many fields share a name for the gateway to check that they agree."
+            return [_refusal(OverlapLimitExceeded(message, OVERLAPS))]
+        if not self.introspection:
+            return [{"message": "The document does not fit the schema.", "extensions": {"code": VALIDATION_FAILED}}]
+        errors = [_mistake(mistake, VALIDATION_FAILED) for mistake in mistakes[:most]]
+        return [*errors, more_errors(most)] if aborted else errors
+
+
+def read_manifest(path: Path) -> dict[str, str]:
+    """The texts of trusted documents by their hashes, from Relay's `persisted.json` or from Apollo's manifest."""
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(manifest, dict) and isinstance(manifest.get("operations"), list):
+            manifest = {operation["id"]: operation["body"] for operation in manifest["operations"]}
+        texts = dict(manifest)
+    except OSError as reason:
+        raise TrustedDocumentsUnreadable(f"{path}: {reason.strerror}.") from reason
+    except (ValueError, TypeError, KeyError) as reason:
+        raise TrustedDocumentsUnreadable(f"{path} is no manifest of documents.") from reason
+    if not all(isinstance(part, str) for entry in texts.items() for part in entry):
+        raise TrustedDocumentsUnreadable(f"{path} must give the text of each document by its hash.")
+    return texts
+
+
+def more_errors(most: int) -> dict[str, Any]:
+    """The error that stands for those that are not reported."""
+    return _refusal(ErrorLimitExceeded(f"There are more errors; {most} are reported.", most))
+
+
+def _refusal(error: ClientError) -> dict[str, Any]:
+    return {"message": error.message, "extensions": error.extensions}
+
+
+def _mistake(error: GraphQLError, code: str) -> dict[str, Any]:
+    return {**error.formatted, "extensions": {"code": code}}

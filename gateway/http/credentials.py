@@ -1,0 +1,113 @@
+"""From the headers of a request to a viewer."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Annotated, Generic, TypeVar
+from uuid import UUID
+
+from fastapi import Header, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import TypeAdapter, ValidationError
+
+from gateway.database.engine import Database
+from gateway.errors import BadRequest, Unauthorized
+from gateway.http.tokens import Tokens
+from gateway.viewer import READ, Principal, Viewer
+from gateway.writing.api_keys import find_key
+from gateway.writing.last_used import LastUsed
+
+T = TypeVar("T")
+
+Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(HTTPBearer(auto_error=False))]
+Organization = Annotated[str | None, Header(alias="X-Organization-Id", title="X-Organization-Id")]
+
+CACHED = 10_000  # credentials that a process remembers, and as many that it has refused
+CACHED_SECONDS = 15.0
+ORGANIZATION_ID = TypeAdapter(UUID)
+
+
+class Credentials:
+    """Checks API keys, which live in the database, and tokens, which somebody else signs.
+
+    A checked key is remembered for `cache_seconds`, so that a revoked one works no longer than that.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        tokens: Tokens | None = None,
+        cache_seconds: float = CACHED_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.database = database
+        self.tokens = tokens
+        self.last_used = LastUsed(database)
+        self._cache_seconds = cache_seconds
+        self._known: Remembered[Principal] = Remembered(CACHED, clock)
+        self._refused: Remembered[bool] = Remembered(CACHED, clock)
+
+    async def reader(self, bearer: Bearer, organization: Organization = None) -> Viewer:
+        """The viewer behind a request, who may read batches; a FastAPI dependency.
+
+        Raises `Unauthorized`, `BadRequest` and the forbidden ones, in this order and before any other parameter is
+        looked at.
+        """
+        viewer = await self.viewer(bearer.credentials if bearer else None, organization)
+        viewer.require(READ)
+        return viewer
+
+    async def viewer(self, token: str | None, organization: str | None) -> Viewer:
+        """The viewer that a bearer token stands for, in the organization asked for or else the credential's own."""
+        if not token:
+            raise Unauthorized("A credential is needed: send `Authorization: Bearer <key>`.")
+        digest = hashlib.sha256(token.encode(errors="surrogatepass")).digest()
+        principal = self._known.get(digest)
+        if principal is None:
+            principal = await self._check(token, digest)
+        if principal.key_id is not None:
+            self.last_used.mark(principal.key_id)
+        return principal.viewer(None if organization is None else _organization_id(organization))
+
+    async def _check(self, token: str, digest: bytes) -> Principal:
+        if self.tokens is not None and token.count(".") == 2:
+            principal, seconds = await self.tokens.check(token)
+            self._known.put(digest, principal, min(seconds, self._cache_seconds))
+            return principal
+        if self._refused.get(digest):
+            raise Unauthorized("The credential is not known.")
+        key = await find_key(self.database, token)
+        if key is None:
+            self._refused.put(digest, True, self._cache_seconds)
+            raise Unauthorized("The credential is not known.")
+        principal = Principal(key.id, {key.organization_id: key.scopes}, key.organization_id, key_id=key.id)
+        self._known.put(digest, principal, self._cache_seconds)
+        return principal
+
+
+class Remembered(Generic[T]):
+    """At most `size` values, each for a while; the oldest make room for new ones."""
+
+    def __init__(self, size: int, clock: Callable[[], float]) -> None:
+        self._size = size
+        self._clock = clock
+        self._values: dict[bytes, tuple[float, T]] = {}
+
+    def get(self, key: bytes) -> T | None:
+        """The value, unless its time is over."""
+        found = self._values.get(key)
+        return None if found is None or found[0] <= self._clock() else found[1]
+
+    def put(self, key: bytes, value: T, seconds: float) -> None:
+        """Remember a value for so many seconds from now."""
+        self._values.pop(key, None)
+        while len(self._values) >= self._size:
+            del self._values[next(iter(self._values))]
+        self._values[key] = self._clock() + seconds, value
+
+
+def _organization_id(text: str) -> str:
+    try:
+        return str(ORGANIZATION_ID.validate_python(text))
+    except ValidationError:
+        raise BadRequest("X-Organization-Id must be a UUID.") from None

@@ -1,0 +1,177 @@
+"""Bundles the explorer with npm and esbuild: as a hatchling hook while a wheel is built, or run by hand into `dist/`.
+
+The bundle is a convenience, never a condition: without Node, npm or their registry the wheel is built without it, one
+line says so, and the page falls back to Strawberry's, which comes from a CDN. `GATEWAY_EXPLORER=require` turns that
+line into an error, `GATEWAY_EXPLORER=skip` does not even try.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING or find_spec("hatchling"):
+    from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+else:
+    BuildHookInterface = dict  # By hand, outside a build, only the functions below are wanted.
+
+FOLDER = Path(__file__).resolve().parent
+DIST = FOLDER / "dist"
+SOURCES = ("*.js", "*.jsx", "*.css", "package.json", "package-lock.json")
+# The lock holds an integrity hash for every package, and none of them needs to run a script of its own.
+INSTALL = (
+    "ci",
+    "--ignore-scripts",
+    "--no-audit",
+    "--no-fund",
+    "--no-progress",
+    "--loglevel=error",
+    "--fetch-retries=1",
+)
+# One small question first: against a registry that never answers, npm would wait for minutes.
+PROBE = ("view", "esbuild", "version", "--loglevel=error", "--fetch-retries=0")
+PROBE_SECONDS, INSTALL_SECONDS, BUNDLE_SECONDS = 20, 300, 120
+CODES = ("code ", "errno ", "syscall ")
+
+
+class NotBuiltError(Exception):
+    """Why there is no bundle, in a few words for the one line that tells it."""
+
+
+def sources() -> list[Path]:
+    """The files that decide what the bundle is."""
+    return sorted(path for pattern in SOURCES for path in FOLDER.glob(pattern))
+
+
+def digest() -> str:
+    """One hash over the names and contents of the sources."""
+    parts = (f"{path.name}\n{hashlib.sha256(path.read_bytes()).hexdigest()}\n" for path in sources())
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+def is_current(dist: Path = DIST) -> bool:
+    """Whether a bundle of exactly these sources is there already."""
+    try:
+        manifest = json.loads((dist / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(manifest.get("sources") == digest())
+
+
+def bundle(workplace: Path) -> Path:
+    """Copy the sources to an empty folder, install and bundle there, and return its `dist`."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        raise NotBuiltError("Node.js and npm were not found")
+    needed = json.loads((FOLDER / "package.json").read_text(encoding="utf-8"))["engines"]["node"]
+    found = run((node, "--version"), workplace, PROBE_SECONDS).strip()
+    if int(found.lstrip("v").partition(".")[0]) < int(needed.removeprefix(">=")):
+        raise NotBuiltError(f"Node.js is {found} and must be {needed}")
+    for path in sources():
+        shutil.copy(path, workplace)
+    run((npm, *PROBE), workplace, PROBE_SECONDS)
+    run((npm, *INSTALL), workplace, INSTALL_SECONDS)
+    run((node, "bundle.js"), workplace, BUNDLE_SECONDS)
+    manifest = workplace / "dist" / "manifest.json"
+    told = {"sources": digest(), **json.loads(manifest.read_text(encoding="utf-8"))}
+    manifest.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    return workplace / "dist"
+
+
+def run(command: tuple[str, ...], folder: Path, seconds: int) -> str:
+    """Run a command to its end and return what it printed; its last words are the reason if it fails."""
+    name = f"{Path(command[0]).stem} {command[1]}"
+    try:
+        done = subprocess.run(  # noqa: S603 - the arguments are this file's own
+            command,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=seconds,
+            check=True,
+        )
+    except subprocess.TimeoutExpired:
+        raise NotBuiltError(f"{name} took longer than {seconds} seconds") from None
+    except subprocess.CalledProcessError as error:
+        raise NotBuiltError(f"{name} failed: {reason(error.stderr)}") from None
+    except OSError as error:
+        raise NotBuiltError(f"{name} could not be started: {error}") from None
+    return done.stdout
+
+
+def reason(stderr: str) -> str:
+    """The first line of an error output that is a sentence: not npm's prefix, nor its table of codes."""
+    lines = (line.removeprefix("npm error").strip() for line in stderr.splitlines())
+    return next((line for line in lines if line and not line.startswith(CODES)), "it gave no reason")
+
+
+def build_in_place() -> None:
+    """Put a bundle of these sources into `dist/`, unless it is there."""
+    if is_current():
+        return
+    with TemporaryDirectory(prefix="explorer-") as workplace:
+        made = bundle(Path(workplace))
+        fresh = DIST.with_name("dist.new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.copytree(made, fresh)
+        shutil.rmtree(DIST, ignore_errors=True)
+        fresh.rename(DIST)
+
+
+class ExplorerHook(BuildHookInterface[Any]):
+    """Adds the bundle to a wheel; an editable install, whose wheel holds no files, gets it in its source folder."""
+
+    workplace: "TemporaryDirectory[str] | None" = None
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Bundle before hatchling collects the wheel's files, or say in one line why not."""
+        mode = os.environ.get("GATEWAY_EXPLORER", "")
+        if mode not in {"", "require", "skip"}:
+            raise ValueError("GATEWAY_EXPLORER is require, skip or not set.")
+        if self.target_name != "wheel" or mode == "skip":
+            return
+        try:
+            if version == "editable":
+                build_in_place()
+                return
+            dist = DIST if is_current() else self.bundle_aside()
+        except NotBuiltError as error:
+            line = (
+                f"The explorer is not bundled, because {error}. Its page falls back to the CDN's and needs internet; "
+                "for the offline one install again with Node.js and npm at hand."
+            )
+            if mode == "require":
+                raise RuntimeError(line) from None
+            self.app.display_warning(line)
+            return
+        build_data["force_include"][str(dist)] = (FOLDER / "dist").relative_to(Path(self.root).resolve()).as_posix()
+
+    def bundle_aside(self) -> Path:
+        """Bundle in a folder that lives until the wheel is written, so that the source tree stays clean."""
+        self.workplace = TemporaryDirectory(prefix="explorer-")
+        try:
+            return bundle(Path(self.workplace.name))
+        except NotBuiltError:
+            self.workplace.cleanup()  # The wheel may yet be refused, and then nothing would be finalized.
+            raise
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
+        """Remove the folder that the bundle was made in."""
+        if self.workplace is not None:
+            self.workplace.cleanup()
+
+
+if __name__ == "__main__":
+    try:
+        build_in_place()
+    except NotBuiltError as error:
+        sys.exit(f"The explorer is not bundled, because {error}.")
+    sys.stdout.write(f"The explorer is bundled in {DIST}.\n")

@@ -1,0 +1,164 @@
+"""The contract's shapes: a delivery, its attempts and its payload, as the REST endpoint publishes them.
+
+Keys stand in the contract's order. Delivery and attempt times are UTC with a `Z`; times inside a payload keep the
+`.isoformat()` form of the signed body.
+
+The published OpenAPI document is generated from these classes, so they also carry its oddities, each explained where
+it stands: names of another code base, enums without a title, a string that says it is a date.
+"""
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from gateway.database.types import AnyRow
+
+logger = logging.getLogger(__name__)
+
+
+class _Values(StrEnum):
+    """A closed set of strings. The platform publishes such a set by its values alone: no title, no description."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        shown = handler(schema)
+        named = handler.resolve_ref_schema(shown)
+        named.pop("title", None)
+        named.pop("description", None)
+        return shown
+
+
+class BatchCallbackEvent(_Values):
+    """What happened to the batch."""
+
+    BATCH_SUCCEEDED = "batch.succeeded"
+    BATCH_FAILED = "batch.failed"
+    BATCH_CANCELLED = "batch.cancelled"
+    BATCH_PARTIAL_SUCCEEDED = "batch.partial_succeeded"
+
+
+class BatchCallbackStatus(_Values):
+    """The status in which the batch ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    PARTIAL_SUCCEEDED = "partial_succeeded"
+
+
+# A time as the signed body writes it: `+00:00` where Pydantic would write `Z`, any other offset kept, none added.
+# Pydantic documents what a serializer returns, a string; the platform documents the time that it is.
+SignedTime = Annotated[
+    datetime,
+    PlainSerializer(
+        datetime.isoformat, return_type=Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+    ),
+]
+
+
+class BatchCallbackPayload(BaseModel):
+    """The body of a callback, parsed: exactly these eight keys. What is signed is `payload_bytes`, never this."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    event: BatchCallbackEvent = Field(description="What happened to the batch.")
+    batch_id: UUID = Field(description="The batch that ended.")
+    status: BatchCallbackStatus = Field(description="How the batch ended.")
+    output: dict[str, Any] | None = Field(
+        description="The results: `items`, each with its `id`, `sequence_index`, `client_ref`, `run_id`, "
+        "`status_code`, `input` and either `output` or `error`; and `succeeded`, `failed`, `cancelled`, `total`."
+    )
+    duration_ms: int | None = Field(description="How long the batch took, in milliseconds.")
+    created_at: SignedTime | None = Field(description="When the batch was created.")
+    completed_at: SignedTime | None = Field(description="When the batch ended.")
+    metadata: dict[str, Any] | None = Field(description="The object passed when the batch was submitted, if any.")
+
+
+class AttemptDocument(BaseModel):
+    """One try to deliver a callback, and what the receiver answered."""
+
+    # The platform publishes its own class names: two nested classes of one name, told apart by their modules.
+    # Pydantic makes `models__batch_callback_delivery__…__FullValidator` of them, as it did there.
+    __module__ = "models.batch_callback_delivery"
+    __qualname__ = "BatchCallbackDeliveryAttempt.FullValidator"
+    model_config = ConfigDict(title="FullValidator")
+
+    id: UUID | None = None
+    delivery_id: UUID | None = None
+    attempt_number: int | None = None
+    status_code: int | None = None
+    response_body: str | None = None
+    response_time_ms: int | None = None
+    error_message: str | None = None
+    created_at: datetime | None = None
+
+
+class DeliveryDocument(BaseModel):
+    """One callback of a batch with all its attempts."""
+
+    __module__ = "models.batch_callback_delivery"  # as with an attempt
+    __qualname__ = "BatchCallbackDelivery.FullValidator"
+    model_config = ConfigDict(title="FullValidator")
+
+    id: UUID | None = None
+    batch_id: UUID | None = None
+    callback_url: str | None = None
+    payload_bytes: str | None = None
+    payload: BatchCallbackPayload | None = None
+    signing_secret_id: UUID | None = None
+    is_automatic: bool | None = None
+    status_code: str | None = None
+    failure_reason_code: str | None = None
+    failure_detail: str | None = None
+    attempt_count: int | None = None
+    max_attempts: int | None = None
+    next_attempt_at: datetime | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    completed_at: datetime | None = None
+    attempts: list[AttemptDocument] | None = None
+
+
+def delivery_document(delivery: AnyRow, attempts: Iterable[AnyRow]) -> DeliveryDocument:
+    """The document of a whole delivery row and its attempts' whole rows."""
+    body = delivery.payload_bytes
+    return DeliveryDocument.model_validate(
+        {
+            **delivery._mapping,
+            "payload_bytes": body_text(body),
+            "payload": body_payload(body),
+            "attempts": [attempt._mapping for attempt in attempts],
+        }
+    )
+
+
+def body_text(body: bytes | None) -> str | None:
+    """A stored body as text: UTF-8, bytes that are none replaced by U+FFFD."""
+    return None if body is None else body.decode(errors="replace")
+
+
+def body_payload(body: bytes | None) -> BatchCallbackPayload | None:
+    """A stored body parsed, or None where it is not JSON with exactly the eight keys. Never raises."""
+    if body is None:
+        return None
+    try:
+        return BatchCallbackPayload.model_validate_json(body)
+    except ValidationError as invalid:
+        first = invalid.errors(include_url=False, include_context=False, include_input=False)[0]
+        logger.warning("a stored callback body cannot be read: %s", first["msg"])
+        return None

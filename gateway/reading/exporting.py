@@ -1,0 +1,92 @@
+"""Batches with all that happened to them, as the lines that `gateway import` takes."""
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import chain, islice
+
+from pydantic_core import to_json
+
+from gateway.database.engine import Database
+from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches
+from gateway.database.types import AnyRow
+from gateway.errors import BatchNotFound
+from gateway.reading import queries
+from gateway.reading.contract import delivery_document
+from gateway.reading.history import IN_SEQUENCE, OLDEST_FIRST, WHOLE_ATTEMPT, WHOLE_DELIVERY
+from gateway.reading.loaders import Reader, RowById, RowsOf
+
+# What one statement returns must fit in memory, bodies included.
+BATCHES_AT_ONCE = 20
+FIRST_DELIVERIES = 16  # of each batch: hardly any has more
+FURTHER_DELIVERIES = 200
+WHOLE_BATCH = frozenset(batches.c.keys())
+DELIVERIES = RowsOf(batch_callback_deliveries.c.batch_id, WHOLE_DELIVERY, OLDEST_FIRST, FIRST_DELIVERIES)
+ATTEMPTS = RowsOf(batch_callback_delivery_attempts.c.delivery_id, WHOLE_ATTEMPT, IN_SEQUENCE)
+
+
+async def export_lines(
+    database: Database,
+    organization_id: str,
+    batch_ids: Collection[str] | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> AsyncIterator[bytes]:
+    """NDJSON: a batch a line, oldest first, its columns and then `callback_deliveries` in the contract's form.
+
+    Either the batches with these canonical ids or all of the organization, created in `[since, until)`. A line comes
+    in several pieces. An unknown id raises `BatchNotFound` before the first.
+    """
+    reader = Reader(database, organization_id)
+    pages = (
+        _batches_between(reader, since, until) if batch_ids is None else _batches_of(reader, batch_ids, since, until)
+    )
+    async for page in pages:
+        deliveries = await reader.ask_many(DELIVERIES, [batch.id for batch in page])
+        documents = iter(await _documents(reader, list(chain.from_iterable(deliveries))))
+        for batch, first in zip(page, deliveries, strict=True):
+            line = to_json(dict(batch._mapping))[:-1] + b',"callback_deliveries":['
+            yield line + b",".join(islice(documents, len(first)))
+            read, asked = first, FIRST_DELIVERIES
+            while len(read) == asked:
+                position, asked = OLDEST_FIRST.position(batch_callback_deliveries.c, read[-1]), FURTHER_DELIVERIES
+                (read,) = await reader.ask_many(replace(DELIVERIES, first=asked, after=position), [batch.id])
+                for document in await _documents(reader, read):
+                    yield b"," + document
+            yield b"]}\n"
+
+
+async def _documents(reader: Reader, deliveries: Sequence[AnyRow]) -> list[bytes]:
+    attempts = await reader.ask_many(ATTEMPTS, [delivery.id for delivery in deliveries])
+    return [delivery_document(*pair).model_dump_json().encode() for pair in zip(deliveries, attempts, strict=True)]
+
+
+async def _batches_between(
+    reader: Reader, since: datetime | None, until: datetime | None
+) -> AsyncIterator[Sequence[AnyRow]]:
+    after = None
+    while True:
+        page = await reader.database.fetch(queries.batches_between(reader.scope, since, until, after, BATCHES_AT_ONCE))
+        if page:
+            yield page
+        if len(page) < BATCHES_AT_ONCE:
+            return
+        after = OLDEST_FIRST.position(batches.c, page[-1])
+
+
+async def _batches_of(
+    reader: Reader, ids: Collection[str], since: datetime | None, until: datetime | None
+) -> AsyncIterator[Sequence[AnyRow]]:
+    wanted = list(dict.fromkeys(ids))
+    dated: list[tuple[datetime, str]] = []
+    for id_, batch in zip(
+        wanted, await reader.ask_many(RowById(batches, frozenset({"created_at"})), wanted), strict=True
+    ):
+        if batch is None:
+            raise BatchNotFound(f"There is no batch {id_} in this organization.")
+        if (since is None or since <= batch.created_at) and (until is None or batch.created_at < until):
+            dated.append((batch.created_at, id_))
+    ordered = [id_ for _, id_ in sorted(dated)]
+    for start in range(0, len(ordered), BATCHES_AT_ONCE):
+        page = await reader.ask_many(RowById(batches, WHOLE_BATCH), ordered[start : start + BATCHES_AT_ONCE])
+        yield [batch for batch in page if batch is not None]

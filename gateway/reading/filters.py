@@ -1,0 +1,381 @@
+"""The filters, each declared once: what GraphQL shows as input, what a loader is keyed by, its conditions in SQL.
+
+A filter keeps the rows that satisfy everything it names; what is null or left out does not restrict. Values reach SQL
+as parameters only, and a list is one parameter however long.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, exists, not_, or_, select
+
+from gateway.database.dialects import is_one_of, json_equals, or_greatest, position, starts_with
+from gateway.database.tables import batch_callback_deliveries as deliveries
+from gateway.database.tables import batch_callback_delivery_attempts as attempts
+from gateway.database.tables import batches
+from gateway.errors import PermissionDenied, ValidationFailed
+from gateway.reading.hosts import host_of
+from gateway.reading.masking import mask_url
+from gateway.reading.scope import Scope
+
+Conditions = Iterator[ColumnElement[bool]]
+
+
+def given(description: str, name: str | None = None) -> Any:
+    """A field of a filter, not restricting unless it is set. `name` is its name in GraphQL where Python's differs."""
+    return field(default=None, metadata={"description": description, "name": name})
+
+
+class Filter(Protocol):
+    """Keeps rows of one table."""
+
+    def conditions(self, scope: Scope) -> Conditions:
+        """What a kept row satisfies."""
+        ...
+
+
+@dataclass(frozen=True)
+class IdFilter:
+    """Keeps rows by an id."""
+
+    eq: str | None = given("Exactly this id.")
+    in_: tuple[str, ...] | None = given("One of these ids; an empty list keeps nothing.", "in")
+    not_in: tuple[str, ...] | None = given("None of these ids.", "notIn")
+
+    def __post_init__(self) -> None:
+        if self.eq is not None:
+            object.__setattr__(self, "eq", _canonical(self.eq))
+        for name in ("in_", "not_in"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, tuple(map(_canonical, getattr(self, name))))
+
+    def on(self, column: ColumnElement[Any]) -> Conditions:
+        yield from _listed(column, self.eq, self.in_, self.not_in)
+
+
+@dataclass(frozen=True)
+class TextFilter:
+    """Keeps rows by a text, compared exactly."""
+
+    eq: str | None = given("Exactly this text.")
+    in_: tuple[str, ...] | None = given("One of these texts; an empty list keeps nothing.", "in")
+    not_in: tuple[str, ...] | None = given("None of these texts; rows without a text are kept.", "notIn")
+    is_null: bool | None = given("True keeps rows without a text, false those with one.", "isNull")
+
+    def __post_init__(self) -> None:
+        for name in ("in_", "not_in"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, tuple(getattr(self, name)))
+        _storable(self.eq, *(self.in_ or ()), *(self.not_in or ()))
+
+    def on(self, column: ColumnElement[Any]) -> Conditions:
+        yield from _listed(column, self.eq, self.in_, self.not_in)
+        yield from _nullness(column, self.is_null)
+
+
+@dataclass(frozen=True)
+class IntFilter:
+    """Keeps rows by a whole number; rows without one are kept by `isNull` only."""
+
+    eq: int | None = given("Exactly this number.")
+    gte: int | None = given("This number or more.")
+    gt: int | None = given("More than this number.")
+    lte: int | None = given("This number or less.")
+    lt: int | None = given("Less than this number.")
+    is_null: bool | None = given("True keeps rows without a number, false those with one.", "isNull")
+
+    def on(self, column: ColumnElement[Any]) -> Conditions:
+        yield from _compared(column, self)
+
+
+@dataclass(frozen=True)
+class TimeFilter:
+    """Keeps rows by an instant; rows without one are kept by `isNull` only."""
+
+    eq: datetime | None = given("Exactly this instant.")
+    gte: datetime | None = given("At this instant or later.")
+    gt: datetime | None = given("Later than this instant.")
+    lte: datetime | None = given("At this instant or earlier.")
+    lt: datetime | None = given("Earlier than this instant.")
+    is_null: bool | None = given("True keeps rows without an instant, false those with one.", "isNull")
+
+    def on(self, column: ColumnElement[Any]) -> Conditions:
+        yield from _compared(column, self)
+
+
+@dataclass(frozen=True)
+class UrlFilter:
+    """Keeps rows by a URL, compared exactly as it is stored."""
+
+    eq: str | None = given("Exactly this URL.")
+    starts_with: str | None = given(
+        "URLs that begin with this text: scheme, host and path. Further only with the scope `batches:read_secrets`.",
+        "startsWith",
+    )
+    is_null: bool | None = given("True keeps rows without a URL, false those with one.", "isNull")
+
+    def __post_init__(self) -> None:
+        _storable(self.eq, self.starts_with)
+
+    def on(self, column: ColumnElement[Any]) -> Conditions:
+        if self.eq is not None:
+            yield column == self.eq
+        if self.starts_with is not None:
+            yield starts_with(column, self.starts_with)
+        yield from _nullness(column, self.is_null)
+
+
+@dataclass(frozen=True)
+class ContainsFilter:
+    """Keeps rows by a part of a text; upper and lower case differ."""
+
+    contains: str | None = given("Texts that contain this.")
+    is_null: bool | None = given("True keeps rows without a text, false those with one.", "isNull")
+
+    def __post_init__(self) -> None:
+        _storable(self.contains)
+
+    def on(self, column: ColumnElement[Any]) -> Conditions:
+        if self.contains is not None:
+            yield position(column, self.contains) > 0
+        yield from _nullness(column, self.is_null)
+
+
+@dataclass(frozen=True)
+class MetadataFilter:
+    """Keeps batches by one value in their metadata."""
+
+    path: tuple[str, ...] = field(
+        metadata={"description": 'The keys that lead to the value, such as `["customer", "tier"]`.', "name": None}
+    )
+    eq: Any = field(metadata={"description": "The text, number or boolean that stands there.", "name": None})
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", tuple(self.path))
+        if not 1 <= len(self.path) <= 10 or not all(map(_is_plain_key, self.path)):
+            raise ValidationFailed("metadata.path must be 1 to 10 keys without quotes, backslashes and controls.")
+        if not isinstance(self.eq, str | int | float) or (not isinstance(self.eq, str) and abs(self.eq) > 2**53):
+            raise ValidationFailed("metadata.eq must be a text, a boolean, or a number of at most 2^53.")
+        _storable(*self.path, self.eq if isinstance(self.eq, str) else None)
+
+    def on(self, column: ColumnElement[Any]) -> Conditions:
+        yield json_equals(column, self.path, self.eq)
+
+
+@dataclass(frozen=True)
+class CallbackAttemptFilter:
+    """Keeps attempts that satisfy everything named here."""
+
+    id: IdFilter | None = given("By the attempt's id.")
+    delivery_id: IdFilter | None = given("By the delivery that the attempt belongs to.", "deliveryId")
+    attempt_number: IntFilter | None = given("By the attempt's number in its delivery.", "attemptNumber")
+    status_code: IntFilter | None = given(
+        "By the HTTP status: `{gte: 500, lt: 600}` keeps server errors, `{isNull: true}` attempts without an answer.",
+        "statusCode",
+    )
+    response_time_ms: IntFilter | None = given("By the milliseconds until the answer.", "responseTimeMs")
+    error_message: ContainsFilter | None = given("By the error message.", "errorMessage")
+    created_at: TimeFilter | None = given("By when the attempt was made.", "createdAt")
+
+    def conditions(self, scope: Scope) -> Conditions:  # noqa: ARG002
+        yield from _on_columns(self, attempts.c)
+
+
+@dataclass(frozen=True)
+class CallbackAttemptsFilter:
+    """Keeps deliveries by their attempts."""
+
+    some: CallbackAttemptFilter | None = given("At least one attempt satisfies this.")
+
+    def conditions(self, scope: Scope) -> Conditions:
+        if self.some is not None:
+            yield exists(
+                select(attempts.c.id).where(
+                    attempts.c.org_id == scope.organization,
+                    attempts.c.delivery_id == deliveries.c.id,
+                    *self.some.conditions(scope),
+                )
+            )
+
+
+@dataclass(frozen=True)
+class CallbackDeliveryFilter:
+    """Keeps deliveries that satisfy everything named here."""
+
+    id: IdFilter | None = given("By the delivery's id.")
+    batch_id: IdFilter | None = given("By the batch.", "batchId")
+    status_code: TextFilter | None = given("By how the delivery stands.", "statusCode")
+    failure_reason_code: TextFilter | None = given("By why the last attempt failed.", "failureReasonCode")
+    is_automatic: bool | None = given(
+        "True keeps the platform's own deliveries, false redeliveries by hand.", "isAutomatic"
+    )
+    in_flight: bool | None = given("True keeps deliveries that are not completed, false completed ones.", "inFlight")
+    overdue: bool | None = given(
+        "True keeps deliveries in flight whose next attempt was due before now, false all others.", "overdue"
+    )
+    created_at: TimeFilter | None = given("By when the delivery was created.", "createdAt")
+    completed_at: TimeFilter | None = given("By when the delivery succeeded or was given up.", "completedAt")
+    next_attempt_at: TimeFilter | None = given("By when the next attempt is due.", "nextAttemptAt")
+    attempt_count: IntFilter | None = given("By how many attempts were made.", "attemptCount")
+    callback_url: UrlFilter | None = given("By the URL that the callback is sent to.", "callbackUrl")
+    callback_host: TextFilter | None = given(
+        "By the host in that URL, lower case, with the port where it is not the scheme's own.", "callbackHost"
+    )
+    event: TextFilter | None = given("By the event that the body tells, such as `batch.failed`.", "event")
+    attempts: CallbackAttemptsFilter | None = given("By the delivery's attempts.")
+
+    def conditions(self, scope: Scope) -> Conditions:
+        start = None if self.callback_url is None else self.callback_url.starts_with
+        if start is not None and not scope.sees_secrets and ({"?", "#", "@"} & {*start} or mask_url(start) != start):
+            # Letter by letter it would tell what is masked.
+            raise PermissionDenied("callbackUrl.startsWith may reach into credentials only with batches:read_secrets.")
+        yield from _on_columns(self, deliveries.c)
+        if self.in_flight is not None:
+            yield in_flight() if self.in_flight else not_(in_flight())
+        if self.overdue is not None:
+            yield overdue(scope) if self.overdue else not_(overdue(scope))
+        if (host := self._host()) is not None:
+            yield deliveries.c.callback_host == host
+        if self.attempts is not None:
+            yield from self.attempts.conditions(scope)
+
+    def _host(self) -> str | None:
+        """The host that the URLs asked for have: it follows from them, and there is an index on it."""
+        if self.callback_url is None:
+            return None
+        if self.callback_url.eq is not None:
+            return host_of(self.callback_url.eq)
+        start = self.callback_url.starts_with or ""
+        return host_of(start) if start.count("/") >= 3 else None
+
+
+@dataclass(frozen=True)
+class CallbackDeliveriesFilter:
+    """Keeps batches by their deliveries."""
+
+    some: CallbackDeliveryFilter | None = given(
+        "At least one delivery satisfies this; `{}` keeps batches that have any."
+    )
+    none: CallbackDeliveryFilter | None = given("No delivery satisfies this; `{}` keeps batches that have none.")
+
+    def conditions(self, scope: Scope) -> Conditions:
+        if self.some is not None:
+            yield exists(self._matching(self.some, scope))
+        if self.none is not None:
+            # Not an EXISTS, which PostgreSQL would answer for all batches before it looks at the page's order.
+            yield self._matching(self.none, scope).limit(1).scalar_subquery().is_(None)
+
+    @staticmethod
+    def _matching(filter_: CallbackDeliveryFilter, scope: Scope) -> Select[str]:
+        return select(deliveries.c.id).where(
+            deliveries.c.org_id == scope.organization,
+            deliveries.c.batch_id == batches.c.id,
+            *filter_.conditions(scope),
+        )
+
+
+@dataclass(frozen=True)
+class BatchFilter:
+    """Keeps batches that satisfy everything named here."""
+
+    id: IdFilter | None = given("By the batch's id.")
+    status_code: TextFilter | None = given("By how the batch stands.", "statusCode")
+    created_at: TimeFilter | None = given("By when the batch was submitted.", "createdAt")
+    completed_at: TimeFilter | None = given("By when the batch ended.", "completedAt")
+    failure_code: TextFilter | None = given("By why the batch failed.", "failureCode")
+    metadata: MetadataFilter | None = given("By one value in the batch's metadata.")
+    callback_deliveries: CallbackDeliveriesFilter | None = given(
+        "By the batch's callback deliveries.", "callbackDeliveries"
+    )
+
+    def conditions(self, scope: Scope) -> Conditions:
+        yield from _on_columns(self, batches.c)
+        if self.callback_deliveries is not None:
+            yield from self.callback_deliveries.conditions(scope)
+
+
+def in_flight() -> ColumnElement[bool]:
+    """A delivery that neither succeeded nor was given up."""
+    return deliveries.c.completed_at.is_(None)
+
+
+def overdue(scope: Scope) -> ColumnElement[bool]:
+    """A delivery in flight whose next attempt was due before now. Never null, so that it can be negated."""
+    due = deliveries.c.next_attempt_at
+    return and_(in_flight(), due.is_not(None), due < scope.now)
+
+
+def _on_columns(filter_: Any, columns: Any) -> Conditions:
+    """The conditions of the filter's fields that are named like a column."""
+    for declared in fields(filter_):
+        value = getattr(filter_, declared.name)
+        if declared.name not in columns or value is None:
+            continue
+        if isinstance(value, bool):
+            yield columns[declared.name].is_(value)
+        else:
+            yield from value.on(columns[declared.name])
+
+
+def _listed(
+    column: ColumnElement[Any], eq: str | None, in_: tuple[str, ...] | None, not_in: tuple[str, ...] | None
+) -> Conditions:
+    if eq is not None:
+        yield column == eq
+    if in_ is not None:
+        yield is_one_of(column, in_)
+    if not_in is not None:
+        yield or_(column.is_(None), not_(is_one_of(column, not_in)))
+
+
+def _compared(column: ColumnElement[Any], to: IntFilter | TimeFilter) -> Conditions:
+    if to.eq is not None:
+        yield column == to.eq
+    key = column
+    if getattr(column, "nullable", False) and any(end is not None for end in (to.gte, to.gt, to.lte, to.lt)):
+        # The index of a column that may be null is the one that its order walks: over the value or the greatest.
+        key = or_greatest(column)
+        yield column.is_not(None)
+    if to.gte is not None:
+        yield key >= to.gte
+    if to.gt is not None:
+        yield key > to.gt
+    if to.lte is not None:
+        yield key <= to.lte
+    if to.lt is not None:
+        yield key < to.lt
+    yield from _nullness(column, to.is_null)
+
+
+def _nullness(column: ColumnElement[Any], is_null: bool | None) -> Conditions:
+    if is_null is not None:
+        yield column.is_(None) if is_null else column.is_not(None)
+
+
+def _storable(*texts: str | None) -> None:
+    """Refuse what no stored text can be: PostgreSQL would fail on it, and SQLite find nothing."""
+    for text in texts:
+        if text is not None and ("\0" in text or not _encodes(text)):
+            raise ValidationFailed("A text in a filter holds a NUL or half of a surrogate pair: no stored text does.")
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_plain_key(key: str) -> bool:
+    return bool(key) and key.isprintable() and '"' not in key and "\\" not in key
+
+
+def _canonical(id_: str) -> str:
+    try:
+        return str(UUID(id_))
+    except ValueError:
+        raise ValidationFailed(f"{id_!r} in a filter is not a UUID.") from None

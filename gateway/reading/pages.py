@@ -1,0 +1,130 @@
+"""Paging by keyset: an order, a position in it, and the cursor that a client carries between pages.
+
+A position is a row's value in the order and its id. Rows are compared with it as pairs, so that ties and nulls have one
+place each, and rows that come or go elsewhere neither repeat nor hide any.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, tuple_
+
+from gateway.database.dialects import GREATEST_INTEGER, GREATEST_TIME, or_greatest
+from gateway.database.types import AnyRow, UtcDateTime
+from gateway.errors import BadCursor
+
+VERSION = 1
+Position = tuple[Any, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Rows by one column, ties by `id`. A row without a value stands where the greatest value would."""
+
+    column: str
+    descending: bool = False
+
+    def keys(self, columns: Any) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+        """What is compared, from the columns of a table or subquery."""
+        column = columns[self.column]
+        return or_greatest(column) if column.nullable else column, columns["id"]
+
+    def by(self, columns: Any, *, backwards: bool = False) -> tuple[ColumnElement[Any], ...]:
+        """The ORDER BY clause."""
+        keys = self.keys(columns)
+        return tuple(key.desc() for key in keys) if self.descending != backwards else keys
+
+    def beyond(self, columns: Any, position: Position, *, backwards: bool = False) -> ColumnElement[bool]:
+        """The rows that come after a position, or before it."""
+        keys = self.keys(columns)
+        here, down = tuple_(*keys), self.descending != backwards
+        pair = here < position if down else here > position
+        if keys[0] is columns[self.column]:
+            return pair
+        # SQLite walks an index over an expression for a plain comparison only.
+        return and_(keys[0] <= position[0] if down else keys[0] >= position[0], pair)
+
+    def position(self, columns: Any, row: AnyRow) -> Position:
+        """Where a row of the table with these columns stands."""
+        value = row._mapping[self.column]
+        if value is None:
+            value = datetime.fromisoformat(GREATEST_TIME) if _is_time(columns[self.column]) else GREATEST_INTEGER
+        return value, row._mapping["id"]
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Which rows of an ordered list: `size` of them from the start or the end, beyond a position on either side."""
+
+    size: int
+    backwards: bool = False
+    after: Position | None = None
+    before: Position | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The rows of one slice, in the order of the list, and whether there are more on either side."""
+
+    rows: Sequence[AnyRow]
+    has_next: bool
+    has_previous: bool
+
+    @classmethod
+    def of(cls, asked: Slice, rows: Sequence[AnyRow]) -> "Page":
+        """The page in the rows that were read for a slice, up to one more than it has, in reading order."""
+        more = len(rows) > asked.size
+        rows = rows[: asked.size]
+        if asked.backwards:
+            return cls(rows[::-1], has_next=asked.before is not None, has_previous=more)
+        return cls(rows, has_next=more, has_previous=asked.after is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Cursors:
+    """The cursors of one list: opaque, versioned, bound to the list's filter and order."""
+
+    binding: str
+
+    @classmethod
+    def of(cls, *bound: Any) -> "Cursors":
+        """The cursors of the list that these values, which print what they hold, describe."""
+        return cls(hashlib.blake2s(repr(bound).encode(errors="surrogatepass"), digest_size=6).hexdigest())
+
+    def encode(self, position: Position) -> str:
+        """The cursor of a position."""
+        value, id_ = position
+        plain = value.isoformat() if isinstance(value, datetime) else value
+        text = json.dumps([VERSION, self.binding, plain, id_], separators=(",", ":"))
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+    def decode(self, cursor: str, argument: str, column: ColumnElement[Any]) -> Position:
+        """The position of a cursor that this list, ordered by `column`, gave; `BadCursor` for any other."""
+        try:
+            padded = cursor.encode() + b"=" * (-len(cursor) % 4)
+            version, binding, value, id_ = json.loads(base64.b64decode(padded, b"-_", validate=True))
+        except (ValueError, TypeError, RecursionError, binascii.Error):
+            raise BadCursor(f"{argument} is not a cursor: pass an `endCursor` or `startCursor` as it came.") from None
+        if version != VERSION:
+            raise BadCursor(f"{argument} is a cursor of another version: start again from the first page.")
+        if binding != self.binding:
+            raise BadCursor(f"{argument} belongs to another list, filter or order: start again from the first page.")
+        try:
+            if _is_time(column):
+                return datetime.fromisoformat(value).astimezone(UTC), str(UUID(id_))
+            if type(value) is not int or abs(value) > GREATEST_INTEGER:
+                raise ValueError(value)
+            return value, str(UUID(id_))
+        except (ValueError, TypeError, AttributeError, OverflowError):
+            raise BadCursor(f"{argument} is not a cursor: pass an `endCursor` or `startCursor` as it came.") from None
+
+
+def _is_time(column: ColumnElement[Any]) -> bool:
+    return isinstance(column.type, UtcDateTime)

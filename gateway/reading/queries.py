@@ -1,0 +1,155 @@
+"""Every SELECT of rows, as pure functions.
+
+Each takes the scope first and carries its organization in the WHERE clause. `columns` are names of the table's columns:
+what nobody asked for is not read.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, FromClause, Select, Table, and_, func, literal_column, select, tuple_
+
+from gateway.database.dialects import byte_length, first_bytes, first_of_each, ids_as_rows
+from gateway.database.tables import batch_callback_deliveries as deliveries
+from gateway.database.tables import batches, organizations
+from gateway.database.types import AnySelect
+from gateway.reading.filters import Filter
+from gateway.reading.health import health
+from gateway.reading.pages import Order, Position, Slice
+from gateway.reading.previews import beginning_length, parse
+from gateway.reading.scope import Scope
+
+
+def rows_by_id(scope: Scope, table: Table, ids: Iterable[str], columns: Iterable[str]) -> AnySelect:
+    """The rows with these ids."""
+    wanted = ids_as_rows(ids)
+    return (
+        select(*_pick(table, columns))
+        .join_from(wanted, table, table.c.id == wanted.c.value)
+        .where(table.c.org_id == scope.organization)
+    )
+
+
+def rows_of_parents(
+    scope: Scope,
+    parent: Column[str],
+    ids: Iterable[str],
+    columns: Iterable[str],
+    order: Order,
+    first: int | None = None,
+    after: Position | None = None,
+    where: Filter | None = None,
+) -> AnySelect:
+    """The rows that `where` keeps with `parent` one of these ids: of each the `first`, `after` a position."""
+    table = parent.table
+    parents = ids_as_rows(ids)
+    rows = (
+        select(*_base(table, {*columns, parent.name, order.column}))
+        .where(table.c.org_id == scope.organization, parent == parents.c.value, *_conditions(where, scope))
+        .order_by(*order.by(table.c))
+        .limit(first)
+    )
+    if after is not None:
+        rows = rows.where(order.beyond(table.c, after))
+    joined, child = first_of_each(parents, rows, "child")
+    picked = _pick(child, {*columns, parent.name, order.column})
+    return select(*picked).select_from(joined).order_by(*order.by(child.c))
+
+
+def counts_of_parents(scope: Scope, parent: Column[str], ids: Iterable[str], where: Filter | None = None) -> AnySelect:
+    """How many rows of each of these parents `where` keeps, as `(parent id, count)`; parents without are left out."""
+    table = parent.table
+    parents = ids_as_rows(ids)
+    return (
+        select(parent, func.count().label("count"))
+        .join_from(parents, table, parent == parents.c.value)
+        .where(table.c.org_id == scope.organization, *_conditions(where, scope))
+        .group_by(parent)
+    )
+
+
+def health_of_batches(scope: Scope, ids: Iterable[str]) -> AnySelect:
+    """The worst health of each batch's deliveries, as `(batch id, number)`; batches without any are left out."""
+    wanted = ids_as_rows(ids)
+    return (
+        select(deliveries.c.batch_id, func.max(health(scope)).label("health"))
+        .join_from(wanted, deliveries, deliveries.c.batch_id == wanted.c.value)
+        .where(deliveries.c.org_id == scope.organization)
+        .group_by(deliveries.c.batch_id)
+    )
+
+
+def nodes_by_id(scope: Scope, ids: Iterable[str], columns: Mapping[Table, Iterable[str]]) -> AnySelect:
+    """The rows with these ids, whichever of the tables they are in: each column labelled `<table>.<column>`."""
+    wanted = ids_as_rows(ids)
+    joined: Any = wanted
+    picked: list[Any] = []
+    for table, names in columns.items():
+        joined = joined.outerjoin(table, and_(table.c.id == wanted.c.value, table.c.org_id == scope.organization))
+        picked += [column.label(f"{table.name}.{column.name}") for column in _pick(table, names)]
+    return select(*picked).select_from(joined)
+
+
+def rows_in_order(
+    scope: Scope, table: Table, columns: Iterable[str], where: Filter | None, order: Order, asked: Slice
+) -> AnySelect:
+    """The organization's rows that `where` keeps: a slice of them and one row more, read from the slice's start."""
+    rows = select(*_pick(table, {*columns, order.column})).where(
+        table.c.org_id == scope.organization, *_conditions(where, scope)
+    )
+    if asked.after is not None:
+        rows = rows.where(order.beyond(table.c, asked.after))
+    if asked.before is not None:
+        rows = rows.where(order.beyond(table.c, asked.before, backwards=True))
+    return rows.order_by(*order.by(table.c, backwards=asked.backwards)).limit(asked.size + 1)
+
+
+def count_up_to(scope: Scope, table: Table, where: Filter | None, limit: int) -> AnySelect:
+    """How many of the organization's rows `where` keeps, counting no further than one beyond `limit`."""
+    counted = (
+        select(literal_column("1").label("one"))
+        .select_from(table)
+        .where(table.c.org_id == scope.organization, *_conditions(where, scope))
+        .limit(limit + 1)
+        .subquery("counted")
+    )
+    return select(func.count().label("count")).select_from(counted)
+
+
+def batches_between(
+    scope: Scope, since: datetime | None, until: datetime | None, after: Position | None, limit: int
+) -> Select[Any]:
+    """Whole batches created in `[since, until)`, oldest first, the next `limit` after a position."""
+    rows = select(batches).where(batches.c.org_id == scope.organization)
+    if since is not None:
+        rows = rows.where(batches.c.created_at >= since)
+    if until is not None:
+        rows = rows.where(batches.c.created_at < until)
+    if after is not None:
+        rows = rows.where(tuple_(batches.c.created_at, batches.c.id) > after)
+    return rows.order_by(batches.c.created_at, batches.c.id).limit(limit)
+
+
+def organization(scope: Scope) -> AnySelect:
+    """The organization itself."""
+    return select(organizations.c.id, organizations.c.name).where(organizations.c.id == scope.organization)
+
+
+def _conditions(where: Filter | None, scope: Scope) -> Iterable[ColumnElement[bool]]:
+    return () if where is None else where.conditions(scope)
+
+
+def _base(table: FromClause, names: Iterable[str]) -> Sequence[ColumnElement[Any]]:
+    """The columns that these names need, `id` always among them, in the table's order."""
+    wanted = {"id", *(name.partition(":")[0] for name in names)}
+    return [column for column in table.c if column.name in wanted]
+
+
+def _pick(table: FromClause, names: Iterable[str]) -> Sequence[ColumnElement[Any]]:
+    """The named columns and the beginnings of columns, `id` always among them, in an order that is always the same."""
+    begun = {name: previewed for name in sorted(names) if (previewed := parse(name))}
+    whole = _base(table, (name for name in names if name not in begun))
+    lengths = {column: byte_length(table.c[column]).label(beginning_length(column)) for column, _ in begun.values()}
+    starts = [first_bytes(table.c[column], size).label(name) for name, (column, size) in begun.items()]
+    return [*whole, *starts, *lengths.values()]

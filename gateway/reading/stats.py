@@ -1,0 +1,351 @@
+"""Statistics over the deliveries that a filter keeps, and over the attempts of these: a statement for each group.
+
+A delivery is delivered when it is completed with the status `delivered`, failed when it is completed with any other,
+and in flight until then: every delivery is exactly one of the three. Percentiles are by nearest rank: values that were
+measured, never between two of them.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Label, and_, func, or_, select
+
+from gateway.database.dialects import bytewise, is_one_of, time_slot, unordered
+from gateway.database.tables import batch_callback_deliveries as deliveries
+from gateway.database.tables import batch_callback_delivery_attempts
+from gateway.database.types import AnyRow, AnySelect
+from gateway.errors import ValidationFailed
+from gateway.reading.filters import CallbackDeliveryFilter, TimeFilter, overdue
+from gateway.reading.loaders import Reader
+from gateway.reading.local_time import Stretch, edges, instant, zone_named
+from gateway.reading.scope import Scope
+
+DELIVERED = "delivered"
+PERCENTILES = (50, 95, 99)
+MICROSECOND = timedelta(microseconds=1)
+
+# By another name: a filter's own subquery over attempts must not be taken for these.
+attempts = batch_callback_delivery_attempts.alias("attempt")
+
+Where = CallbackDeliveryFilter | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many deliveries there are, and how they ended."""
+
+    deliveries: int = 0
+    completed: int = 0
+    delivered: int = 0
+
+    @property
+    def failed(self) -> int:
+        """Those given up."""
+        return self.completed - self.delivered
+
+    @property
+    def in_flight(self) -> int:
+        """Those that neither succeeded nor were given up."""
+        return self.deliveries - self.completed
+
+    @property
+    def success_rate(self) -> float | None:
+        """The delivered among the completed; None where none is completed."""
+        return self.delivered / self.completed if self.completed else None
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.deliveries + other.deliveries, self.completed + other.completed, self.delivered + other.delivered
+        )
+
+
+class Totals(NamedTuple):
+    """All deliveries that a filter keeps."""
+
+    counts: Counts
+    overdue: int
+
+
+class Share(NamedTuple):
+    """How many rows have one value."""
+
+    value: Any
+    rows: int
+
+
+class ResponseTimes(NamedTuple):
+    """Milliseconds until an answer; None where nothing was measured."""
+
+    p50: int | None = None
+    p95: int | None = None
+    p99: int | None = None
+    max: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A stretch of a timeline, its end excluded, and the deliveries created in it."""
+
+    start: datetime
+    end: datetime
+    counts: Counts
+
+
+def totals(scope: Scope, where: Where) -> AnySelect:
+    """One row: how many deliveries, completed, delivered and overdue."""
+    return select(*_counts(), func.count().filter(overdue(scope)).label("overdue")).where(*_kept(scope, where))
+
+
+def attempt_count(scope: Scope, where: Where) -> AnySelect:
+    """One row: how many attempts the deliveries have."""
+    return _of_attempts(scope, where, func.count().label("count"))
+
+
+def deliveries_by(scope: Scope, where: Where, column: str) -> AnySelect:
+    """How many deliveries there are with each text of a column, most first."""
+    value, count = unordered(deliveries.c[column]), func.count().label("count")
+    counted = select(value.label("value"), count).where(*_kept(scope, where)).group_by(value)
+    return counted.order_by(count.desc(), value.is_(None), bytewise(value))
+
+
+def deliveries_by_host(scope: Scope, where: Where, first: int) -> AnySelect:
+    """Counts of the `first` hosts with the most deliveries."""
+    host, counts = unordered(deliveries.c.callback_host), _counts()
+    counted = select(host.label("host"), *counts).where(*_kept(scope, where)).group_by(host)
+    return counted.order_by(counts[0].desc(), host.is_(None), bytewise(host)).limit(first)
+
+
+def deliveries_by_slot(scope: Scope, where: Where) -> AnySelect:
+    """Counts by the quarter of an hour in which the deliveries were created; quarters without any are left out."""
+    slot = time_slot(deliveries.c.created_at)
+    return select(slot.label("slot"), *_counts()).where(*_kept(scope, where)).group_by(slot)
+
+
+def attempts_by_status(scope: Scope, where: Where) -> AnySelect:
+    """How many attempts there are with each HTTP status, most first."""
+    status, count = unordered(attempts.c.status_code), func.count().label("count")
+    counted = _of_attempts(scope, where, status.label("value"), count).group_by(status)
+    return counted.order_by(count.desc(), status.is_(None), status)
+
+
+def response_times(scope: Scope, where: Where) -> AnySelect:
+    """One row: percentiles and the maximum over all attempts that were answered."""
+    return _percentiles(scope, where)
+
+
+def response_times_by_host(scope: Scope, where: Where, hosts: Sequence[str | None]) -> AnySelect:
+    """The same for each of these hosts; hosts where nothing was measured are left out."""
+    host = deliveries.c.callback_host
+    among: ColumnElement[bool] = is_one_of(host, [name for name in hosts if name is not None])
+    return _percentiles(
+        scope, where, unordered(host).label("host"), among=or_(among, host.is_(None)) if None in hosts else among
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TotalsOf:
+    """The totals of the organization's deliveries that `where` keeps; the id that is asked is the organization's."""
+
+    where: Where
+
+    def statement(self, scope: Scope, ids: Sequence[str]) -> AnySelect:  # noqa: ARG002
+        return totals(scope, self.where)
+
+    def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[Totals]:
+        return [Totals(_counts_in(rows[0]), rows[0].overdue)] * len(ids)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptCount:
+    """How many attempts these deliveries have."""
+
+    where: Where
+
+    def statement(self, scope: Scope, ids: Sequence[str]) -> AnySelect:  # noqa: ARG002
+        return attempt_count(scope, self.where)
+
+    def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[int]:
+        return [rows[0][0]] * len(ids)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveriesBy:
+    """How many of these deliveries have each text of a column, most first."""
+
+    column: str
+    where: Where
+
+    def statement(self, scope: Scope, ids: Sequence[str]) -> AnySelect:  # noqa: ARG002
+        return deliveries_by(scope, self.where, self.column)
+
+    def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[list[Share]]:
+        return [[Share(*row) for row in rows]] * len(ids)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptsByStatus:
+    """How many attempts of these deliveries got each HTTP status, most first; None is no answer."""
+
+    where: Where
+
+    def statement(self, scope: Scope, ids: Sequence[str]) -> AnySelect:  # noqa: ARG002
+        return attempts_by_status(scope, self.where)
+
+    def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[list[Share]]:
+        return [[Share(*row) for row in rows]] * len(ids)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveriesByHost:
+    """The hosts to which most of these deliveries go, with their counts; None is a URL without a host."""
+
+    where: Where
+    first: int
+
+    def statement(self, scope: Scope, ids: Sequence[str]) -> AnySelect:  # noqa: ARG002
+        return deliveries_by_host(scope, self.where, self.first)
+
+    def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[list[tuple[str | None, Counts]]]:
+        return [[(row.host, _counts_in(row)) for row in rows]] * len(ids)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveriesBySlot:
+    """Counts of these deliveries by the second in which their slot of time starts."""
+
+    where: Where
+
+    def statement(self, scope: Scope, ids: Sequence[str]) -> AnySelect:  # noqa: ARG002
+        return deliveries_by_slot(scope, self.where)
+
+    def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[dict[int, Counts]]:
+        return [{row.slot: _counts_in(row) for row in rows}] * len(ids)
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseTimesOf:
+    """The response times of the attempts of these deliveries."""
+
+    where: Where
+
+    def statement(self, scope: Scope, ids: Sequence[str]) -> AnySelect:  # noqa: ARG002
+        return response_times(scope, self.where)
+
+    def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[ResponseTimes]:
+        return [ResponseTimes(*rows[0])] * len(ids)
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseTimesByHost:
+    """The response times of the attempts of these deliveries, for each of these hosts."""
+
+    where: Where
+    hosts: tuple[str | None, ...]
+
+    def statement(self, scope: Scope, ids: Sequence[str]) -> AnySelect:  # noqa: ARG002
+        return response_times_by_host(scope, self.where, self.hosts)
+
+    def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[dict[str | None, ResponseTimes]]:
+        measured = {host: ResponseTimes(*times) for host, *times in rows}
+        return [{host: measured.get(host, ResponseTimes()) for host in self.hosts}] * len(ids)
+
+
+async def timeline(reader: Reader, where: Where, stretch: Stretch, time_zone: str) -> list[Period]:
+    """The deliveries that `where` keeps by the local hour or day in which they were created, none left out.
+
+    It runs over what `where.created_at` spans, and on a side where that is open, to the first or last delivery kept.
+    Empty where that is no time at all.
+    """
+    zone = zone_named(time_zone)
+    try:
+        first, last = _span(where.created_at if where else None)
+        bounds: list[int] = []
+        if first is not None and last is not None:
+            if first > last:
+                return []
+            bounds = edges(zone, stretch, first, last)
+        slots = await reader.ask_organization(DeliveriesBySlot(where))
+        if not bounds:
+            if not slots:
+                return []
+            first = first or instant(min(slots))
+            bounds = edges(zone, stretch, first, max(first, last or instant(max(slots))))
+    except OverflowError:
+        raise ValidationFailed("createdAt in the filter must lie in the years 2 to 9998 for a timeline.") from None
+    counts = [Counts()] * (len(bounds) - 1)
+    for slot, counted in slots.items():
+        counts[bisect_right(bounds, slot) - 1] += counted
+    times = [instant(bound) for bound in bounds]
+    return [Period(*period) for period in zip(times[:-1], times[1:], counts, strict=True)]
+
+
+def _span(created_at: TimeFilter | None) -> tuple[datetime | None, datetime | None]:
+    """The first and last instant that a filter keeps, where it says so."""
+    if created_at is None:
+        return None, None
+    eq, gte, gt, lte, lt = created_at.eq, created_at.gte, created_at.gt, created_at.lte, created_at.lt
+    lowest = [eq, gte, None if gt is None else gt + MICROSECOND]
+    highest = [eq, lte, None if lt is None else lt - MICROSECOND]
+    return (
+        max((time for time in lowest if time is not None), default=None),
+        min((time for time in highest if time is not None), default=None),
+    )
+
+
+def _kept(scope: Scope, where: Where) -> Iterator[ColumnElement[bool]]:
+    yield deliveries.c.org_id == scope.organization
+    if where is not None:
+        yield from where.conditions(scope)
+
+
+def _of_attempts(scope: Scope, where: Where, *columns: ColumnElement[Any]) -> AnySelect:
+    """A SELECT over the attempts of the deliveries kept."""
+    return (
+        select(*columns)
+        .join_from(attempts, deliveries, attempts.c.delivery_id == deliveries.c.id)
+        .where(attempts.c.org_id == scope.organization, *_kept(scope, where))
+    )
+
+
+def _counts() -> tuple[ColumnElement[int], ...]:
+    completed = deliveries.c.completed_at
+    delivered = and_(completed.is_not(None), deliveries.c.status_code == DELIVERED)
+    return (
+        func.count().label("deliveries"),
+        func.count(completed).label("completed"),
+        func.count().filter(delivered).label("delivered"),
+    )
+
+
+def _counts_in(row: AnyRow) -> Counts:
+    return Counts(row.deliveries, row.completed, row.delivered)
+
+
+def _percentiles(
+    scope: Scope, where: Where, *groups: Label[Any], among: ColumnElement[bool] | None = None
+) -> AnySelect:
+    """The least response times whose rank, a hundredfold, reaches p times as many as there are; and the greatest.
+
+    Equal times are counted before they are ranked, so that what is sorted is as short as times are few.
+    """
+    measured = attempts.c.response_time_ms
+    times = _of_attempts(scope, where, *groups, measured.label("ms"), func.count().label("count"))
+    times = times.where(measured.is_not(None)) if among is None else times.where(measured.is_not(None), among)
+    counted = times.group_by(*groups, measured).subquery("counted")
+    group = [counted.c[label.name] for label in groups]
+    count = func.sum(counted.c.count)
+    reached = select(
+        *group,
+        counted.c.ms,
+        count.over(partition_by=group, order_by=counted.c.ms).label("rank"),
+        count.over(partition_by=group).label("count"),
+    ).subquery("reached")
+    group = [reached.c[label.name] for label in groups]
+    return select(
+        *group,
+        *(func.min(reached.c.ms).filter(reached.c.rank * 100 >= reached.c.count * p) for p in PERCENTILES),
+        func.max(reached.c.ms),
+    ).group_by(*group)

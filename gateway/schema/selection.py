@@ -1,0 +1,87 @@
+"""Which columns a selection needs, so that nothing else is read.
+
+A field names its columns in its metadata; one that does not is the column of its own name.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from typing import Any
+
+from graphql import (
+    FieldNode,
+    FragmentSpreadNode,
+    GraphQLResolveInfo,
+    InlineFragmentNode,
+    SelectionSetNode,
+    get_argument_values,
+)
+from strawberry.types import get_object_definition
+from strawberry.utils.str_converters import to_camel_case
+
+from gateway.schema.context import Info
+
+COLUMNS = "columns"
+
+
+def reads(*columns: str | Callable[[dict[str, Any]], str]) -> dict[str, Any]:
+    """Metadata of a field that is made of these columns; a function names one from the field's arguments."""
+    return {COLUMNS: columns}
+
+
+def columns_of(info: Info, of: type, *paths: tuple[str, ...]) -> frozenset[str]:
+    """The columns that the current field's selection needs of the object type `of`.
+
+    The objects are the field's own value, or stand at the ends of `paths` below it.
+    """
+    raw = info._raw_info
+    columns = _columns_by_field(of)
+    needed: set[str] = set()
+    for path in paths or ((),):
+        sets = [node.selection_set for node in raw.field_nodes]
+        for name in path:
+            sets = [field.selection_set for field in _fields(sets, None, raw.fragments) if field.name.value == name]
+        for field in _fields(sets, of, raw.fragments):
+            for column in columns.get(field.name.value, ()):
+                needed.add(column if isinstance(column, str) else column(_arguments(raw, of, field)))
+    return frozenset(needed)
+
+
+def _arguments(raw: GraphQLResolveInfo[Any], of: type, field: FieldNode) -> dict[str, Any]:
+    shown: Any = raw.schema.type_map[get_object_definition(of, strict=True).name]
+    return get_argument_values(shown.fields[field.name.value], field, raw.variable_values)
+
+
+@cache
+def _columns_by_field(of: type) -> dict[str, tuple[str | Callable[[dict[str, Any]], str], ...]]:
+    definition = get_object_definition(of, strict=True)
+    return {
+        field.graphql_name or to_camel_case(field.python_name): tuple(field.metadata.get(COLUMNS, (field.python_name,)))
+        for field in definition.fields
+    }
+
+
+@cache
+def _names(of: type) -> frozenset[str]:
+    definition = get_object_definition(of, strict=True)
+    return frozenset({definition.name, *(interface.name for interface in definition.interfaces)})
+
+
+def _fields(sets: Iterable[SelectionSetNode | None], of: type | None, fragments: dict[str, Any]) -> Iterator[FieldNode]:
+    """Every field selected on `of` (on whatever there is, for None), through fragments; each is walked once."""
+    seen: set[str] = set()
+    waiting = [node for node in sets if node is not None]
+    while waiting:
+        for node in waiting.pop().selections:
+            if isinstance(node, FieldNode):
+                yield node
+                continue
+            if isinstance(node, FragmentSpreadNode):
+                if node.name.value in seen:
+                    continue
+                seen.add(node.name.value)
+                fragment = fragments[node.name.value]
+            elif isinstance(node, InlineFragmentNode):
+                fragment = node
+            condition = fragment.type_condition
+            if condition is None or of is None or condition.name.value in _names(of):
+                waiting.append(fragment.selection_set)

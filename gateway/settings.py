@@ -1,0 +1,187 @@
+"""Every knob of the gateway, read once from `GATEWAY_*` variables and frozen."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+T = TypeVar("T")
+
+
+class Profile(StrEnum):
+    """How open the gateway is. `development` adds introspection, the explorer and suggestions."""
+
+    PRODUCTION = "production"
+    DEVELOPMENT = "development"
+
+
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+
+
+def by_profile(*, production: T, development: T) -> Callable[[dict[str, Any]], T]:
+    """A default that depends on the profile."""
+    return lambda known: development if known.get("profile") is Profile.DEVELOPMENT else production
+
+
+def _split(value: Any) -> Any:
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
+
+class Settings(BaseSettings):
+    """The gateway's configuration. Each field is the variable `GATEWAY_<FIELD>`."""
+
+    model_config = SettingsConfigDict(env_prefix="GATEWAY_", frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    database_url: str = Field(
+        default="sqlite+aiosqlite:///gateway.db",
+        description="Where the rows live: `sqlite+aiosqlite:///FILE` or `postgresql+asyncpg://USER@HOST/NAME`.",
+    )
+    database_pool_size: int = Field(
+        default=10, ge=1, le=1000, description="Connections that one process keeps open to the database."
+    )
+    profile: Profile = Field(
+        default=Profile.PRODUCTION,
+        description="`production`, or `development`, which opens introspection, the explorer and suggestions.",
+    )
+    log_level: str = Field(default="INFO", description="The least severe level that is logged: DEBUG, INFO, WARNING …")
+    max_body_bytes: int = Field(default=262_144, ge=1, description="The largest body of a GraphQL request, in bytes.")
+    max_document_length: int = Field(default=50_000, ge=1, description="The longest GraphQL document, in characters.")
+    max_tokens: int = Field(
+        default=3_000, ge=1, description="How many tokens a GraphQL document may have, and how many lines."
+    )
+    max_depth: int = Field(
+        default_factory=by_profile(production=12, development=20),
+        ge=1,
+        description="How deeply fields may be nested. Introspection needs 15.",
+    )
+    max_root_fields: int = Field(
+        default_factory=by_profile(production=20, development=50),
+        ge=1,
+        description="How many fields an operation may have at its root.",
+    )
+    max_aliases: int = Field(
+        default_factory=by_profile(production=30, development=100),
+        ge=1,
+        description="How many aliases an operation may have, its fragments counted at each spread.",
+    )
+    max_directives: int = Field(
+        default_factory=by_profile(production=30, development=100),
+        ge=1,
+        description="How many directives an operation may have, its fragments counted at each spread.",
+    )
+    max_selections: int = Field(
+        default=3_000,
+        ge=1,
+        description="How many fields, spreads and inline fragments an operation may have, its fragments counted at "
+        "each spread.",
+    )
+    max_cost: int = Field(
+        default=1_100_000,
+        ge=1,
+        description="How many objects (batches, deliveries, attempts, counts) the answer of an operation might hold, "
+        "if every list were as long as it may be. 100 batches with all levels below them, no `first` given, are "
+        "1,010,100.",
+    )
+    max_variable_values: int = Field(
+        default=2_000,
+        ge=1,
+        description="How many values the variables of a request may hold, lists and objects included.",
+    )
+    max_errors: int = Field(default=20, ge=1, description="How many errors one answer reports at most.")
+    deadline_seconds: float = Field(
+        default_factory=by_profile(production=10.0, development=30.0),
+        gt=0,
+        description="How long a GraphQL request may run before it is answered with DEADLINE_EXCEEDED.",
+    )
+    rate_limit: float = Field(
+        default_factory=by_profile(production=100.0, development=0.0),
+        ge=0,
+        description="How many GraphQL requests a second one credential may send in the long run; 0 means any number. "
+        "Each millisecond that reading a new document takes counts as one more request.",
+    )
+    rate_limit_burst: float = Field(
+        default=500.0, ge=1, description="How many GraphQL requests one credential may send at once."
+    )
+    document_cache_size: int = Field(default=1_000, ge=1, description="How many checked documents are remembered.")
+    document_cache_length: int = Field(
+        default=500_000,
+        ge=1,
+        description="How many characters of document text are remembered. A checked document takes 100 to 300 bytes of "
+        "memory for each.",
+    )
+    trusted_documents: Path | None = Field(
+        default=None,
+        description="A manifest of documents to ask for by their hash: Relay's `persisted.json` or Apollo's.",
+    )
+    trusted_documents_only: bool = Field(
+        default=False, description="Whether every document that is not in the manifest is refused."
+    )
+    draft_statuses: bool = Field(
+        default=False,
+        description="Whether `application/graphql-response+json` is answered with the statuses of GraphQL over HTTP's "
+        "2026 draft: 422 for documents that do not fit, 294 for partial answers.",
+    )
+    get_needs_accept: bool = Field(
+        default_factory=by_profile(production=True, development=False),
+        description="Whether a GET must name a JSON media type in `Accept`, or come from a browser's script: nothing that a "
+        "link or an image of another site can do.",
+    )
+    trusted_origins: Origins = Field(
+        default=(),
+        description="Origins such as `https://app.example` that may POST from a browser, separated by commas.",
+    )
+    cors_origins: Origins = Field(
+        default=(),
+        description="Origins whose scripts may read answers, separated by commas, or `*`. They are trusted as well.",
+    )
+    cors_credentials: bool = Field(
+        default=False, description="Whether browsers may send cookies and client certificates across origins."
+    )
+
+    credential_cache_seconds: float = Field(
+        default=15,
+        ge=0,
+        le=30,
+        description="For how long a process uses a checked credential without checking it again: a revoked key works "
+        "that long.",
+    )
+    jwt_keys_url: str | None = Field(
+        default=None, description="Where the JWKS document is whose keys sign tokens. Set one of these three, or none."
+    )
+    jwt_keys_file: Path | None = Field(
+        default=None, description="A file with the keys that sign tokens: a JWKS document, or one public key as PEM."
+    )
+    jwt_public_key: str | None = Field(
+        default=None, description="The one public key that signs tokens, as PEM; `\\n` may stand for a line end."
+    )
+    jwt_issuer: str | None = Field(
+        default=None, description="The `iss` that a token must carry. Needed where there are keys."
+    )
+    jwt_audience: str | None = Field(
+        default=None,
+        description="The `aud` that a token must carry. Without it, tokens that name an audience are refused.",
+    )
+    jwt_algorithms: tuple[Algorithm, ...] = Field(
+        default=("RS256", "ES256", "EdDSA"),
+        min_length=1,
+        description="The algorithms that tokens may be signed with, as a JSON list; public-key ones only.",
+    )
+    jwt_leeway_seconds: float = Field(
+        default=30, ge=0, le=300, description="How far the clocks of the issuer and of the gateway may be apart."
+    )
+    jwt_role_scopes: dict[str, frozenset[str]] = Field(
+        default_factory=dict,
+        description="The scopes of each role in a token's `organizations`, as JSON: "
+        '`{"admin": ["batches:read"]}`. A role that is not here is refused.',
+    )
+
+    @property
+    def is_development(self) -> bool:
+        """True where introspection, the explorer and suggestions are open."""
+        return self.profile is Profile.DEVELOPMENT

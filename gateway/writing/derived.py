@@ -1,0 +1,11 @@
+"""Columns of a delivery that follow from others, kept so that lists can be filtered by them."""
+
+from typing import Any
+
+from gateway.reading.contract import BatchCallbackPayload
+from gateway.reading.hosts import host_of
+
+
+def derived_columns(callback_url: str | None, payload: BatchCallbackPayload | None) -> dict[str, Any]:
+    """`callback_host` and `event` of a delivery; `payload` is its body parsed, None where it cannot be read."""
+    return {"callback_host": host_of(callback_url), "event": None if payload is None else payload.event.value}

@@ -1,0 +1,146 @@
+"""Files become rows: all of a file in one transaction, or nothing of it.
+
+A `.json` file is what the REST endpoint returns, an array of deliveries. A `.ndjson` file has a batch a line, with its
+deliveries nested. Either is read value by value and written in chunks, so that memory does not grow with the file.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID
+
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import text as sql
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.database.engine import Database
+from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches
+from gateway.errors import ImportRefused
+from gateway.writing.chunks import Chunk, ImportResult, Place
+from gateway.writing.documents import BatchInFile, DeliveryInFile, first_problem
+from gateway.writing.json_text import JsonFile, JsonText, Malformed
+from gateway.writing.organizations import add_organization
+
+MANY_ROWS = 1000
+
+T = TypeVar("T")
+_id, _batch, _delivery = TypeAdapter(UUID), TypeAdapter(BatchInFile), TypeAdapter(DeliveryInFile)
+
+
+async def import_file(
+    database: Database, path: Path, organization_id: str, progress: Callable[[int], None]
+) -> ImportResult:
+    """Import one file for an organization, whose id is a canonical UUID; it is created where it is unseen.
+
+    `progress` is called with the number of bytes that were read since its last call. Whatever is wrong with the file
+    raises `ImportRefused`, in one line: `FILE:LINE: FIELD: what is wrong and what was expected`.
+    """
+    fill = {".json": _fill_from_array, ".ndjson": _fill_from_lines}.get(path.suffix.lower())
+    if fill is None:
+        raise ImportRefused(f"{path}: the name should end in .json or .ndjson")
+    try:
+        file = path.open("rb")
+    except OSError as failure:
+        raise ImportRefused(f"{path}: it cannot be read: {failure.strerror}") from failure
+    with file:
+        try:
+            async with database.transaction() as connection:
+                await add_organization(connection, organization_id)
+                chunk = Chunk(connection, organization_id)
+                for _ in fill(chunk, JsonFile(file, progress)):
+                    await chunk.write()
+                await chunk.write()
+        except Malformed as wrong:
+            field = f"{wrong.field}: " if wrong.field else ""
+            raise ImportRefused(f"{path}:{wrong.line}: {field}{wrong.problem}") from wrong
+        except SQLAlchemyError as failure:
+            reason = str(getattr(failure, "orig", None) or failure).partition("\n")[0]
+            raise ImportRefused(f"{path}: the database refused it: {reason}") from failure
+    if chunk.result.deliveries + chunk.result.attempts >= MANY_ROWS:
+        await _refresh_statistics(database)
+    return chunk.result
+
+
+async def _refresh_statistics(database: Database) -> None:
+    """Tell PostgreSQL's planner about many new rows; until it knows of them, reads take the wrong index and crawl."""
+    if database.dialect == "postgresql":
+        with suppress(SQLAlchemyError):
+            async with database.transaction() as connection:
+                for table in (batches, batch_callback_deliveries, batch_callback_delivery_attempts):
+                    await connection.execute(sql(f"ANALYZE {table.name}"))
+
+
+def _fill_from_array(chunk: Chunk, file: JsonFile) -> Iterator[None]:
+    """Add an array of deliveries to the chunk; yield whenever it is to be written."""
+    text = file.document()
+    described: set[UUID] = set()
+    for index in text.elements():
+        text.peek()
+        place = Place(text.line, (index,))
+        value = text.value()
+        delivery = _valid(_delivery, value, place)
+        payload = chunk.add_delivery(delivery, place)
+        if delivery.batch_id not in described:
+            chunk.open_batch(delivery, place)
+            if payload is not None:
+                chunk.describe_batch(payload, delivery)
+                described.add(delivery.batch_id)
+        if chunk.is_full(len(value)):
+            yield
+    text.end()
+
+
+def _fill_from_lines(chunk: Chunk, file: JsonFile) -> Iterator[None]:
+    """Add a batch a line, with its deliveries, to the chunk; yield whenever it is to be written."""
+    for text in file.lines():
+        if text.peek():
+            yield from _fill_from_line(chunk, text)
+        text.end()
+
+
+def _fill_from_line(chunk: Chunk, text: JsonText) -> Iterator[None]:
+    place = Place(text.line)
+    values: dict[str, str] = {}
+    batch_id: UUID | None = None
+    earliest: datetime | None = None
+    for key in text.members():
+        if key == "callback_deliveries" and text.peek() == "[":
+            for index in text.elements():
+                inner = Place(place.line, (key, index))
+                value = text.value()
+                delivery = _valid(_delivery, value, inner)
+                batch_id = batch_id or delivery.batch_id
+                if delivery.batch_id != batch_id:
+                    raise inner.refuse(f"{delivery.batch_id} is not the batch around it, {batch_id}", "batch_id")
+                earliest = min(earliest or delivery.created_at, delivery.created_at)
+                chunk.open_batch(delivery, place)
+                chunk.add_delivery(delivery, inner)
+                if chunk.is_full(len(value)):
+                    yield
+            continue
+        value = text.value()
+        if key == "callback_deliveries":
+            if value != "null":
+                raise place.refuse("is wrong: input should be an array or null", key)
+            continue
+        if key == "id":
+            stated = _valid(_id, value, Place(place.line, (key,)))
+            if batch_id not in {None, stated}:
+                raise place.refuse(f"{stated} is not the batch_id of its deliveries, {batch_id}", key)
+            batch_id = stated
+        values[key] = value
+    document = "{" + ",".join(f"{json.dumps(key)}:{value}" for key, value in values.items()) + "}"
+    chunk.add_batch(_valid(_batch, document, place), earliest, place)
+    if chunk.is_full(len(document)):
+        yield
+
+
+def _valid(shape: TypeAdapter[T], text: str, place: Place) -> T:
+    try:
+        return shape.validate_json(text)
+    except ValidationError as invalid:
+        keys, problem = first_problem(invalid, text)
+        raise place.refuse(problem, *keys) from invalid

@@ -129,8 +129,8 @@ class Settings(BaseSettings):
     )
     get_needs_accept: bool = Field(
         default_factory=by_profile(production=True, development=False),
-        description="Whether a GET must name a JSON media type in `Accept`, or come from a browser's script: nothing that a "
-        "link or an image of another site can do.",
+        description="Whether a GET must name a JSON media type in `Accept`, or come from a browser's script. Links and "
+        "images of other sites do neither.",
     )
     trusted_origins: Origins = Field(
         default=(),

@@ -31,7 +31,8 @@ DOCUMENTS: dict[str, tuple[str, str]] = {
     "fragment bomb, 200 levels": (bomb(200), "DEPTH_LIMIT_EXCEEDED"),
     "fragment bomb through fields": (inner_bomb(22), "DEPTH_LIMIT_EXCEEDED"),
     "fragment bomb of nothing": (bomb(22, field=""), "SELECTION_LIMIT_EXCEEDED"),
-    "5,000 directives": (selecting("__typename " + "@include(if:true)" * 5_000), "TOKEN_LIMIT_EXCEEDED"),
+    "5,000 directives": (selecting("__typename " + "@include(if:true)" * 5_000), "LENGTH_LIMIT_EXCEEDED"),
+    "5,000 short directives": (selecting("__typename " + "@a" * 5_000), "TOKEN_LIMIT_EXCEEDED"),
     "400 directives": (selecting("__typename " + "@include(if:true)" * 400), "DIRECTIVE_LIMIT_EXCEEDED"),
     "500 duplicate fields": (selecting(*["__typename"] * 500), "ROOT_FIELD_LIMIT_EXCEEDED"),
     "500 duplicate fields below": (selecting('batch(id:"x"){' + "id " * 500 + "}"), "OVERLAP_LIMIT_EXCEEDED"),
@@ -69,7 +70,10 @@ DOCUMENTS: dict[str, tuple[str, str]] = {
         ),
         "GRAPHQL_VALIDATION_FAILED",
     ),
-    "unknown fields": (selecting('batch(id:"x"){' + " ".join(f"x{n}" for n in range(900)) + "}"), "GRAPHQL_VALIDATION_FAILED"),
+    "unknown fields": (
+        selecting('batch(id:"x"){' + " ".join(f"x{n}" for n in range(900)) + "}"),
+        "GRAPHQL_VALIDATION_FAILED",
+    ),
     "every child of every child": (
         "{batches(first:500){nodes{callbackDeliveries(first:500){attempts(first:500){id}}}}}",
         "COST_LIMIT_EXCEEDED",

@@ -1,6 +1,6 @@
 """What hostile requests cost a real server, and what its other clients feel: run `python -m tests.measure_hostile`.
 
-One key sends hostile documents as fast as it can, each a new text so that no cache helps; another asks `{ __typename }`.
+One key sends hostile documents, each a new text so that no cache helps; another asks `{ __typename }`.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import httpx
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from gateway.database.engine import Database
 from gateway.database.migrate import migrate

@@ -1,4 +1,4 @@
-"""From the text of a document to one that is known: what is said about mistakes, what is remembered, what is trusted."""
+"""From the text of a document to one that is known: what is said of mistakes, what is remembered, what is trusted."""
 
 import hashlib
 import json
@@ -153,7 +153,7 @@ def test_memory_holds_only_so_much_weight() -> None:
 
 def test_a_hash_finds_the_document_that_came_with_it() -> None:
     known = documents()
-    with pytest.raises(PersistedQueryNotFound, match="^PersistedQueryNotFound$"):
+    with pytest.raises(PersistedQueryNotFound, match=r"^PersistedQueryNotFound$"):
         known.find(None, sha256(TYPENAME))
     assert known.find(TYPENAME, sha256(TYPENAME)).errors == ()
     assert known.find(None, sha256(TYPENAME)) is known.check(TYPENAME)

@@ -52,8 +52,7 @@ def test_hostile_documents_are_refused_with_their_code(name: str) -> None:
         assert checked.operation(None).cost.of({}) > PRODUCTION.cost
     else:
         assert checked.document is None
-        expected = {"5,000 directives": "LENGTH_LIMIT_EXCEEDED"}.get(name, code)
-        assert [error["extensions"]["code"] for error in checked.errors] == [expected]
+        assert [error["extensions"]["code"] for error in checked.errors] == [code]
 
 
 @pytest.mark.parametrize("make", [bomb, inner_bomb])
@@ -89,10 +88,14 @@ def test_numbers_stay_such_as_every_client_can_read() -> None:
             Limits(directives=5),
             {"code": "DIRECTIVE_LIMIT_EXCEEDED", "limit": 5, "actual": 6},
         ),
-        ("{a ...f ...f} fragment f on Q{b}", Limits(selections=4), {"code": "SELECTION_LIMIT_EXCEEDED", "limit": 4, "actual": 5}),
+        (
+            "{a ...f ...f} fragment f on Q{b}",
+            Limits(selections=4),
+            {"code": "SELECTION_LIMIT_EXCEEDED", "limit": 4, "actual": 5},
+        ),
         ("{a} fragment f on Q{b{c}}", Limits(depth=1), {"code": "DEPTH_LIMIT_EXCEEDED", "limit": 1, "actual": 2}),
     ],
-)  # fmt: skip
+)
 def test_each_limit_has_its_code_and_its_numbers(query: str, limits: Limits, extensions: dict[str, Any]) -> None:
     with pytest.raises(LimitExceeded) as refused:
         check_document(parse(query), SCHEMA, limits)

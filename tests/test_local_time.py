@@ -66,6 +66,8 @@ def test_days(zone: str, first: str, last: str, expected: list[str]) -> None:
             "2026-04-04T15:59Z",
             ["04 14:00", "04 15:00", "04 15:30", "04 16:30"],
         ),
+        # At half past two it was three.
+        ("America/Caracas", "2016-05-01T06:45Z", "2016-05-01T07:15Z", ["01 06:30", "01 07:00", "01 08:00"]),
         # One minute after midnight the clock was put back by an hour.
         (
             "America/St_Johns",

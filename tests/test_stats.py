@@ -64,6 +64,7 @@ CHANGES = (
     ("Asia/Kathmandu", datetime(2026, 5, 6, 10, tzinfo=UTC)),
     ("Australia/Lord_Howe", datetime(2026, 4, 4, 2, tzinfo=UTC)),
     ("Australia/Lord_Howe", datetime(2026, 10, 3, 2, tzinfo=UTC)),
+    ("America/Caracas", datetime(2016, 4, 30, 12, tzinfo=UTC)),  # half past two was three
     ("America/Santiago", datetime(2026, 9, 5, 12, tzinfo=UTC)),  # a day that starts at one o'clock
 )
 
@@ -419,6 +420,12 @@ BUILDERS = {
     ],
 }
 DIALECTS: list[Any] = [sqlite(), postgresql()]  # type: ignore[no-untyped-call]
+
+
+def test_names_are_ordered_alike_whatever_the_language_of_the_database() -> None:
+    by_host = str(stats.deliveries_by_host(SCOPE, None, 10).compile(dialect=DIALECTS[1]))
+    assert "ORDER BY deliveries DESC, batch_callback_deliveries.callback_host IS NULL, (" in by_host
+    assert 'batch_callback_deliveries.callback_host COLLATE "C")' in by_host
 
 
 def test_no_builder_is_left_out() -> None:

@@ -40,7 +40,8 @@ async def fill(database: Database, batches: int) -> None:
           CASE WHEN n % 20 = 0 THEN 'failed' ELSE 'succeeded' END, CASE WHEN n % 20 = 0 THEN 'model_error' END,
           '{{"customer": {{"tier": "gold"}}}}', {time("n * 60")}, {time("n * 60 + 30")} FROM series""",
         f"""INSERT INTO batch_callback_deliveries
-          (id, org_id, batch_id, callback_url, callback_host, event, is_automatic, status_code, failure_reason_code, attempt_count, max_attempts, next_attempt_at, created_at, completed_at)
+          (id, org_id, batch_id, callback_url, callback_host, event, is_automatic, status_code,
+           failure_reason_code, attempt_count, max_attempts, next_attempt_at, created_at, completed_at)
         {SERIES[kind].format(count=2 * batches)}
         SELECT {id_(0xDE, "n")}, {organization.format(batch=of_delivery)}, {id_(0xBA, of_delivery)},
           'https://host-' || (n % 50) || '.example/hook', 'host-' || (n % 50) || '.example',

@@ -27,7 +27,7 @@ class Database:
         self.url = parse_url(url)
         options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0} if self.url.database else {}
         try:
-            self.engine = create_async_engine(self.url, json_serializer=_compact_json, **options)
+            self.engine = create_async_engine(self.url, json_serializer=_compact_json, hide_parameters=True, **options)
         except ModuleNotFoundError as missing:
             raise DatabaseUnavailable(
                 f"The driver {missing.name} is not installed: pip install 'callback-gateway[postgres]'."

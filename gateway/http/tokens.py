@@ -94,7 +94,8 @@ class KeySet:
                 self._keys = parse_keys(text, self._algorithms)
                 self._read_at = self._clock()
             except (OSError, ValueError, HTTPException, TimeoutError) as failure:
-                logger.warning("the keys that sign tokens cannot be read, the last ones stay: %s", failure)
+                reason = str(failure) or type(failure).__name__
+                logger.warning("the keys that sign tokens cannot be read, the last ones stay: %s", reason)
             self._tried_at = self._clock()
 
 

@@ -10,14 +10,13 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import delete
 
 from gateway.database.engine import Database
 from gateway.database.migrate import migrate
 from gateway.database.tables import metadata
 
 POSTGRES = os.environ.get("GATEWAY_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
-TRUNCATE = text(f"TRUNCATE {', '.join(table.name for table in metadata.sorted_tables)}")
 
 
 def lacking(reason: str) -> None:
@@ -46,6 +45,7 @@ def postgres_url() -> Iterator[str]:
     name = f"gateway_test_{uuid4().hex}"
     try:
         asyncio.run(administer(f'CREATE DATABASE "{name}"'))
+        asyncio.run(administer(f'ALTER DATABASE "{name}" SET synchronous_commit = off'))
     except (OSError, asyncpg.PostgresError) as reason:
         lacking(
             f"PostgreSQL does not answer at GATEWAY_TEST_POSTGRES_URL ({reason}): "
@@ -103,7 +103,8 @@ async def _migrated(url: str) -> None:
 async def _emptied(url: str) -> None:
     database = Database(url)
     async with database.transaction() as connection:
-        await connection.execute(TRUNCATE)
+        for table in reversed(metadata.sorted_tables):  # quicker than TRUNCATE, which waits for the disk
+            await connection.execute(delete(table))
     await database.close()
 
 

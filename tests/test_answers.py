@@ -107,7 +107,8 @@ async def test_a_preview_says_what_it_leaves_out(
         {batches: [batch(1)], batch_callback_deliveries: [of], batch_callback_delivery_attempts: tries},
     )
     fields = "{ text truncated byteLength }"
-    query = f"""query ($id: ID!, $size: Int!) {{ callbackDelivery(id: $id) {{ payloadBytesPreview(maxBytes: $size) {fields}
+    query = f"""query ($id: ID!, $size: Int!) {{ callbackDelivery(id: $id) {{
+      payloadBytesPreview(maxBytes: $size) {fields}
       attempts {{ responseBodyPreview(maxBytes: $size) {fields} }} }} }}"""
     found = (await data(database, query, id=of["id"], size=size))["callbackDelivery"]
     assert found == {"payloadBytesPreview": expected, "attempts": [{"responseBodyPreview": expected}]}

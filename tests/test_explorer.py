@@ -212,7 +212,7 @@ def test_a_shared_link_opens_the_question_and_carries_no_key(signed_in: Page, ke
     expect(signed_in.get_by_text("Link copied")).to_be_visible()
     link = signed_in.evaluate("navigator.clipboard.readText()")
     assert link == signed_in.url
-    assert set(parse_qs(urlsplit(link).fragment)) == {"query", "variables", "operationName"}
+    assert set(parse_qs(urlsplit(link).fragment)) == {"query", "operationName"}
     assert key not in link
 
 

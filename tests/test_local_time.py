@@ -35,6 +35,7 @@ def _between(zone: str, stretch: Stretch, first: str, last: str) -> list[str]:
         ("America/Toronto", "1919-03-30T12:00Z", "1919-03-31T12:00Z", ["30 05:00", "31 04:30", "01 04:00"]),
         # One minute after midnight it was an hour earlier again: the day starts at the first midnight.
         ("America/St_Johns", "2011-11-06T03:00Z", "2011-11-06T03:00Z", ["06 02:30", "07 03:30"]),
+        ("America/St_Johns", "2011-11-09T03:00Z", "2011-11-09T03:00Z", ["08 03:30", "09 03:30"]),
         # The thirtieth of December was none.
         ("Pacific/Apia", "2011-12-29T12:00Z", "2011-12-31T12:00Z", ["29 10:00", "30 10:00", "31 10:00", "01 10:00"]),
         # Before 1893 Berlin was 53 minutes and 28 seconds ahead.

@@ -56,7 +56,6 @@ BUILDERS: dict[str, list[AnySelect]] = {
         for backwards in (False, True)
     ],
     "count_up_to": [queries.count_up_to(SCOPE, batches, where, 10) for where in (None, FULL)],
-    "batches_between": [queries.batches_between(SCOPE, NOW, NOW, PLACE, 10)],
 }
 
 

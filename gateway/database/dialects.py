@@ -255,8 +255,8 @@ def bytewise(column: ColumnElement[str]) -> ColumnElement[str]:
     return _Bytewise(column)
 
 
-class _Unordered(GenericFunction[Any]):
-    """The value, as something that no index is ordered by."""
+class _Unindexed(GenericFunction[Any]):
+    """The value, as something that SQLite looks up in no index."""
 
     inherit_cache = True
 
@@ -265,19 +265,22 @@ class _Unordered(GenericFunction[Any]):
         self.type = column.type
 
 
-@compiles(_Unordered, "postgresql")
-def _the_column(element: _Unordered, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(_Unindexed, "postgresql")
+def _the_column(element: _Unindexed, compiler: SQLCompiler, **options: Any) -> str:
     return compiler.process(element.clauses, **options)
 
 
-@compiles(_Unordered, "sqlite")
-def _plus_column(element: _Unordered, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(_Unindexed, "sqlite")
+def _plus_column(element: _Unindexed, compiler: SQLCompiler, **options: Any) -> str:
     return f"+{compiler.process(element.clauses, **options)}"
 
 
-def unordered(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The column, to group by: SQLite reads the rows that are asked for, not all in the order of an index on it."""
-    return _Unordered(column)
+def unindexed(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The column where an index on it would be the wrong one: to group by, or to compare where another picks the rows.
+
+    SQLite chooses by rules of thumb until it has statistics; PostgreSQL is left to its planner.
+    """
+    return _Unindexed(column)
 
 
 class _TimeSlot(GenericFunction[int]):

@@ -81,7 +81,6 @@ batch_callback_deliveries = Table(
     Column("org_id", Id, ForeignKey("organizations.id"), nullable=False),
     Column("batch_id", Id, ForeignKey("batches.id"), nullable=False),
     Column("callback_url", Text),
-    Column("payload_bytes", LargeBinary),
     Column("signing_secret_id", Id),
     Column("is_automatic", Boolean),
     Column("status_code", Text),
@@ -96,6 +95,8 @@ batch_callback_deliveries = Table(
     # Derived from callback_url and payload_bytes by whoever writes the row, so that lists can be filtered by them.
     Column("callback_host", Text),
     Column("event", Text),
+    # Last, because SQLite walks over a large value to reach the columns behind it.
+    Column("payload_bytes", LargeBinary),
     Index("ix_batch_callback_deliveries_batch", "batch_id", "created_at", "id"),
     Index("ix_batch_callback_deliveries_org", "org_id", "created_at", "id"),
     Index(
@@ -115,10 +116,10 @@ batch_callback_delivery_attempts = Table(
     Column("delivery_id", Id, ForeignKey("batch_callback_deliveries.id"), nullable=False),
     Column("attempt_number", Integer, nullable=False),
     Column("status_code", Integer),
-    Column("response_body", Text),
     Column("response_time_ms", Integer),
     Column("error_message", Text),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("response_body", Text),
     Index("ix_batch_callback_delivery_attempts_delivery", "delivery_id", "attempt_number", "id"),
     Index("ix_batch_callback_delivery_attempts_org", "org_id", "created_at", "id"),
 )

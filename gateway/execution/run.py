@@ -56,6 +56,11 @@ class Answer:
         """True where there is data, or null in its place."""
         return self.outcome in {Outcome.COMPLETE, Outcome.PARTIAL}
 
+    @property
+    def codes(self) -> set[str]:
+        """The codes of its errors."""
+        return {error["extensions"]["code"] for error in self.body.get("errors", ())}
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:

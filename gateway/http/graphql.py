@@ -124,6 +124,8 @@ class GraphQL:
         if isinstance(prepared, Answer):
             return self.encode(prepared, media)
         answer = await execute_prepared(prepared, self.documents, context, self.manners.deadline)
+        if context.viewer is None and Unauthorized.code in answer.codes:
+            raise Unauthorized("A credential is needed: send `Authorization: Bearer <key>`.")
         if self.may_see_cost(request, context):
             answer.body["extensions"] = {"cost": {"actual": prepared.cost, "limit": self.documents.limits.cost}}
         return self.encode(answer, media)

@@ -11,10 +11,11 @@ from gateway.database.engine import Database
 from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches
 from gateway.database.types import AnyRow
 from gateway.errors import BatchNotFound
-from gateway.reading import queries
 from gateway.reading.contract import delivery_document
+from gateway.reading.filters import BatchFilter, TimeFilter
 from gateway.reading.history import IN_SEQUENCE, OLDEST_FIRST, WHOLE_ATTEMPT, WHOLE_DELIVERY
-from gateway.reading.loaders import Reader, RowById, RowsOf
+from gateway.reading.loaders import PageOf, Reader, RowById, RowsOf
+from gateway.reading.pages import Slice
 
 # What one statement returns must fit in memory, bodies included.
 BATCHES_AT_ONCE = 20
@@ -64,14 +65,15 @@ async def _documents(reader: Reader, deliveries: Sequence[AnyRow]) -> list[bytes
 async def _batches_between(
     reader: Reader, since: datetime | None, until: datetime | None
 ) -> AsyncIterator[Sequence[AnyRow]]:
+    kept = BatchFilter(created_at=TimeFilter(gte=since, lt=until))
     after = None
     while True:
-        page = await reader.database.fetch(queries.batches_between(reader.scope, since, until, after, BATCHES_AT_ONCE))
-        if page:
-            yield page
-        if len(page) < BATCHES_AT_ONCE:
+        question = PageOf(batches, WHOLE_BATCH, kept, OLDEST_FIRST, Slice(BATCHES_AT_ONCE, after=after))
+        (page,) = await reader.ask_many(question, [reader.organization])
+        yield page.rows
+        if not page.has_next:
             return
-        after = OLDEST_FIRST.position(batches.c, page[-1])
+        after = OLDEST_FIRST.position(batches.c, page.rows[-1])
 
 
 async def _batches_of(

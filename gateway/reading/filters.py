@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, exists, not_, or_, select
 
-from gateway.database.dialects import is_one_of, json_equals, or_greatest, position, starts_with
+from gateway.database.dialects import is_one_of, json_equals, or_greatest, position, starts_with, unindexed
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import batch_callback_delivery_attempts as attempts
 from gateway.database.tables import batches
@@ -194,7 +194,7 @@ class CallbackAttemptsFilter:
         if self.some is not None:
             yield exists(
                 select(attempts.c.id).where(
-                    attempts.c.org_id == scope.organization,
+                    unindexed(attempts.c.org_id) == scope.organization,
                     attempts.c.delivery_id == deliveries.c.id,
                     *self.some.conditions(scope),
                 )
@@ -271,7 +271,7 @@ class CallbackDeliveriesFilter:
     @staticmethod
     def _matching(filter_: CallbackDeliveryFilter, scope: Scope) -> Select[str]:
         return select(deliveries.c.id).where(
-            deliveries.c.org_id == scope.organization,
+            unindexed(deliveries.c.org_id) == scope.organization,
             deliveries.c.batch_id == batches.c.id,
             *filter_.conditions(scope),
         )

@@ -36,11 +36,10 @@ def parse_time(value: Any) -> datetime:
     if isinstance(value, str):
         try:
             time = datetime.fromisoformat(value)
-        except ValueError:
-            pass
-        else:
             if time.tzinfo is not None:
                 return time.astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
     raise ValueError("expected a time with an offset such as 2026-05-06T10:00:00Z")
 
 

@@ -65,12 +65,11 @@ async def import_file(
 
 
 async def _refresh_statistics(database: Database) -> None:
-    """Tell PostgreSQL's planner about many new rows; until it knows of them, reads take the wrong index and crawl."""
-    if database.dialect == "postgresql":
-        with suppress(SQLAlchemyError):
-            async with database.transaction() as connection:
-                for table in (batches, batch_callback_deliveries, batch_callback_delivery_attempts):
-                    await connection.execute(sql(f"ANALYZE {table.name}"))
+    """Tell the planner about many new rows: until it knows of them, reads may take the wrong index and crawl."""
+    with suppress(SQLAlchemyError):
+        async with database.transaction() as connection:
+            for table in (batches, batch_callback_deliveries, batch_callback_delivery_attempts):
+                await connection.execute(sql(f"ANALYZE {table.name}"))
 
 
 def _fill_from_array(chunk: Chunk, file: JsonFile) -> Iterator[None]:

@@ -72,7 +72,6 @@ def upgrade() -> None:
         sa.Column("org_id", Id, nullable=False),
         sa.Column("batch_id", Id, nullable=False),
         sa.Column("callback_url", sa.Text()),
-        sa.Column("payload_bytes", sa.LargeBinary()),
         sa.Column("signing_secret_id", Id),
         sa.Column("is_automatic", sa.Boolean()),
         sa.Column("status_code", sa.Text()),
@@ -86,6 +85,7 @@ def upgrade() -> None:
         sa.Column("completed_at", UtcDateTime),
         sa.Column("callback_host", sa.Text()),
         sa.Column("event", sa.Text()),
+        sa.Column("payload_bytes", sa.LargeBinary()),
         sa.ForeignKeyConstraint(["batch_id"], ["batches.id"], name="fk_batch_callback_deliveries_batch_id"),
         sa.ForeignKeyConstraint(["org_id"], ["organizations.id"], name="fk_batch_callback_deliveries_org_id"),
         sa.PrimaryKeyConstraint("id", name="pk_batch_callback_deliveries"),
@@ -107,10 +107,10 @@ def upgrade() -> None:
         sa.Column("delivery_id", Id, nullable=False),
         sa.Column("attempt_number", sa.Integer(), nullable=False),
         sa.Column("status_code", sa.Integer()),
-        sa.Column("response_body", sa.Text()),
         sa.Column("response_time_ms", sa.Integer()),
         sa.Column("error_message", sa.Text()),
         sa.Column("created_at", UtcDateTime, nullable=False),
+        sa.Column("response_body", sa.Text()),
         sa.ForeignKeyConstraint(
             ["delivery_id"], ["batch_callback_deliveries.id"], name="fk_batch_callback_delivery_attempts_delivery_id"
         ),

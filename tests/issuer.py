@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -57,10 +58,14 @@ class Issuer:
         return json.dumps({"keys": keys}).encode() if self.published is None else self.published
 
     def claims(self, **others: Any) -> dict[str, Any]:
-        """What a good token says, and what is given; a claim that is None is left out."""
+        """What a good token says, and what is given: None leaves a claim out, a time span stands for so long from now."""
         now = int(time.time())
         usual = {"iss": ISSUER, "aud": AUDIENCE, "sub": "ada", "iat": now, "exp": now + 600}
-        return {name: value for name, value in {**usual, **others}.items() if value is not None}
+        return {
+            name: now + value.total_seconds() if isinstance(value, timedelta) else value
+            for name, value in {**usual, **others}.items()
+            if value is not None
+        }
 
     def token(self, **claims: Any) -> str:
         """A signed token."""

@@ -11,7 +11,7 @@ import gateway
 from gateway.cli import app
 from gateway.database.engine import Database
 from gateway.http.explorer import gallery
-from gateway.settings import Settings
+from gateway.settings import Profile, Settings
 from tests.asking import data, statements
 from tests.rows import history, identifier, replace
 
@@ -41,9 +41,25 @@ def test_there_are_documents() -> None:
     assert {"TheDeliveriesPage", "AnInvestigation", "README 0", "README 1"} <= set(DOCUMENTS)
 
 
+def _shown(value: Any) -> str:
+    """A default as the table writes it."""
+    if value is None or value in ((), {}):
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f"`{value}`"
+    return ", ".join(value) if isinstance(value, tuple) else f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
 @pytest.mark.parametrize("name", Settings.model_fields)
-def test_a_setting_stands_in_the_table_with_its_default(name: str) -> None:
-    assert re.search(rf"^\| `GATEWAY_{name.upper()}` \| .+ \| .+ \|$", README, re.MULTILINE)
+def test_a_setting_stands_in_the_table_with_its_default(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(f"GATEWAY_{name.upper()}", raising=False)
+    default, otherwise = (_shown(getattr(Settings(profile=profile), name)) for profile in Profile)
+    if default != otherwise and name != "profile":
+        default = f"{default}; in development {otherwise}"
+    description = " ".join((Settings.model_fields[name].description or "").split())
+    assert f"| `GATEWAY_{name.upper()}` | {default} | {description} |" in README.splitlines()
 
 
 def test_the_table_names_no_setting_that_is_not() -> None:

@@ -58,7 +58,7 @@ class Issuer:
         return json.dumps({"keys": keys}).encode() if self.published is None else self.published
 
     def claims(self, **others: Any) -> dict[str, Any]:
-        """What a good token says, and what is given: None leaves a claim out, a time span stands for so long from now."""
+        """What a good token says, and what is given: None leaves a claim out, a time span is so long from now."""
         now = int(time.time())
         usual = {"iss": ISSUER, "aud": AUDIENCE, "sub": "ada", "iat": now, "exp": now + 600}
         return {

@@ -15,7 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import httpx
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from gateway.database.engine import Database
 from gateway.database.migrate import migrate

@@ -57,6 +57,13 @@ def postgres_url() -> Iterator[str]:
     asyncio.run(administer(f'DROP DATABASE "{name}" WITH (FORCE)'))
 
 
+@pytest.fixture
+def postgres_database_url(postgres_url: str) -> str:
+    """An empty, migrated database on PostgreSQL."""
+    asyncio.run(_emptied(postgres_url))
+    return postgres_url
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty, migrated database, once on each engine."""

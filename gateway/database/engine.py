@@ -1,14 +1,16 @@
 """The connection to the database: one pool a process, a connection a statement."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Executable, event, make_url, text
+from sqlalchemy import Executable, NullPool, event, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.database.types import AnyRow
 from gateway.errors import DatabaseUnavailable
@@ -18,6 +20,7 @@ DRIVERS = {
     "postgres": "postgresql+asyncpg",
     "postgresql": "postgresql+asyncpg",
 }
+SECONDS_TO_STOP = 2.0  # that an abandoned statement has before its connection is cut
 
 
 class Database:
@@ -25,15 +28,18 @@ class Database:
 
     def __init__(self, url: str, pool_size: int = 10) -> None:
         self.url = parse_url(url)
-        options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0} if self.url.database else {}
+        self.engine = self._engine(**({"pool_size": pool_size, "max_overflow": 0} if self.url.database else {}))
+        self._stopping: set[asyncio.Task[None]] = set()
+        if self.dialect == "sqlite":
+            event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
+
+    def _engine(self, **options: Any) -> AsyncEngine:
         try:
-            self.engine = create_async_engine(self.url, json_serializer=_compact_json, hide_parameters=True, **options)
+            return create_async_engine(self.url, json_serializer=_compact_json, hide_parameters=True, **options)
         except ModuleNotFoundError as missing:
             raise DatabaseUnavailable(
                 f"The driver {missing.name} is not installed: pip install 'callback-gateway[postgres]'."
             ) from missing
-        if self.dialect == "sqlite":
-            event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
 
     @property
     def dialect(self) -> str:
@@ -41,9 +47,51 @@ class Database:
         return self.url.get_backend_name()
 
     async def fetch(self, statement: Executable) -> Sequence[AnyRow]:
-        """Run one reading statement on a connection of its own and return all its rows."""
-        async with self.connect() as connection:
-            return (await connection.execute(statement)).all()
+        """Run one reading statement on a connection of its own and return all its rows.
+
+        When the caller is cancelled, nobody waits for the statement: it is stopped, and its connection comes back to
+        the pool, or is cut where the database does not answer.
+        """
+        run = _Run()
+        running = asyncio.ensure_future(self._run(statement, run))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            stopping = asyncio.ensure_future(self._stop(running, run))
+            self._stopping.add(stopping)
+            stopping.add_done_callback(self._stopping.discard)
+            raise
+
+    async def _run(self, statement: Executable, run: "_Run") -> Sequence[AnyRow]:
+        async with self.engine.connect() as connection:
+            run.driver = (await connection.get_raw_connection()).driver_connection
+            try:
+                return (await connection.execute(statement)).all()
+            finally:
+                if run.asking is not None:
+                    # Not back into the pool before this is settled: it would hit the next statement.
+                    await asyncio.wait({run.asking}, timeout=SECONDS_TO_STOP)
+
+    async def _stop(self, running: asyncio.Future[Any], run: "_Run") -> None:
+        if run.driver is None:
+            running.cancel()
+        elif not running.done() and self.dialect == "sqlite":
+            await run.driver.interrupt()
+        elif not running.done():
+            run.asking = asyncio.ensure_future(self._cancel_statement(run.driver.get_server_pid()))
+            await asyncio.wait({running}, timeout=SECONDS_TO_STOP)
+            run.asking.cancel()
+            if not running.done():
+                run.driver.terminate()
+        with suppress(BaseException):
+            await running
+
+    async def _cancel_statement(self, process: int) -> None:
+        """Ask PostgreSQL to end what another of our connections runs, by a connection that no pool makes wait."""
+        aside = self._engine(poolclass=NullPool)
+        with suppress(SQLAlchemyError, OSError):
+            async with aside.connect() as connection:
+                await connection.execute(text("SELECT pg_cancel_backend(:process)"), {"process": process})
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
@@ -65,8 +113,17 @@ class Database:
             raise DatabaseUnavailable(f"No database answers at {self.url!r}: {_reason(failure)}") from failure
 
     async def close(self) -> None:
-        """Close every connection of the pool."""
+        """Close every connection, after the statements that are being stopped."""
+        await asyncio.gather(*self._stopping)
         await self.engine.dispose()
+
+
+@dataclass(slots=True)
+class _Run:
+    """A statement under way: its driver's connection, and the question to PostgreSQL to end it."""
+
+    driver: Any = None
+    asking: asyncio.Future[None] | None = None
 
 
 def parse_url(url: str) -> URL:

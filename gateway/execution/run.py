@@ -129,6 +129,9 @@ async def execute_prepared(
         result = await within(deadline, pending) if isawaitable(pending) else pending
     except DeadlineExceeded as error:
         return refuse(error, Outcome.LATE)
+    finally:
+        if context.rows is not None:
+            context.rows.stop()
     return _answer(result, limits.errors, tell=documents.introspection)
 
 

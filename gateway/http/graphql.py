@@ -28,6 +28,7 @@ from gateway.errors import (
 )
 from gateway.execution.documents import Documents
 from gateway.execution.run import Answer, GraphQLRequest, Outcome, execute_prepared, prepare, refuse, unexpected
+from gateway.http.attended import attended
 from gateway.http.credentials import Credentials
 from gateway.http.rate_limit import RateLimiter
 from gateway.schema.context import Context
@@ -123,7 +124,8 @@ class GraphQL:
         self.limiter.charge(asker, (time.perf_counter() - started) * 1000)
         if isinstance(prepared, Answer):
             return self.encode(prepared, media)
-        answer = await execute_prepared(prepared, self.documents, context, self.manners.deadline)
+        work = execute_prepared(prepared, self.documents, context, self.manners.deadline)
+        answer = await attended(request.receive, work)
         if context.viewer is None and Unauthorized.code in answer.codes:
             raise Unauthorized("A credential is needed: send `Authorization: Bearer <key>`.")
         if self.may_see_cost(request, context):

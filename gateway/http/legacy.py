@@ -10,11 +10,13 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import TypeAdapter
+from starlette.requests import ClientDisconnect
 
 from gateway.database.engine import Database
+from gateway.http.attended import attended
 from gateway.http.credentials import Credentials
 from gateway.http.envelope import ErrorResponse
 from gateway.reading.contract import DeliveryDocument
@@ -31,6 +33,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     404: {"model": ErrorResponse, "description": "No such batch in the organization."},
     422: {"model": ErrorResponse, "description": "A parameter is not what its place expects."},
 }
+CLIENT_GONE = 499  # for the log: nobody reads this answer
 DOCUMENTS = TypeAdapter(list[DeliveryDocument])
 TAGS = [{"name": "Batches", "description": "The callbacks of a batch: what was sent, and how its delivery went."}]
 
@@ -67,14 +70,21 @@ def router(database: Database, credentials: Credentials, use: LegacyUse) -> APIR
         responses=ERRORS,
     )
     async def get_batch_callback_deliveries(
-        viewer: Annotated[Viewer, Depends(credentials.reader)], batch_id: UUID
+        request: Request, viewer: Annotated[Viewer, Depends(credentials.reader)], batch_id: UUID
     ) -> Response:
         """All callbacks of a batch, oldest first, each with all its attempts."""
         use.count(viewer)
         reader = Reader(database, viewer.organization_id)
-        await require_batch(reader, str(batch_id))
         pages = callback_history(reader, str(batch_id))
-        page = await anext(pages)
+
+        async def first_page() -> list[DeliveryDocument]:
+            await require_batch(reader, str(batch_id))
+            return await anext(pages)
+
+        try:
+            page = await attended(request.receive, first_page())
+        except ClientDisconnect:
+            return Response(status_code=CLIENT_GONE)
         first = DOCUMENTS.dump_json(page)
         if len(page) < PAGE:
             return Response(first, media_type="application/json")

@@ -4,6 +4,7 @@ A question is a frozen dataclass: what is asked of each key, all arguments inclu
 that all keys asked in one turn of the event loop are answered by one statement.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -172,6 +173,12 @@ class Reader:
         self.database = database
         self.scope = Scope(organization, now or datetime.now(UTC), sees_secrets)
         self._loaders: dict[Question[Any], DataLoader[str, Any]] = {}
+        self._fetching: set[asyncio.Task[Any]] = set()
+
+    def stop(self) -> None:
+        """Stop what loaders still fetch, when nobody waits for it any more: their tasks are not the request's."""
+        for task in self._fetching:
+            task.cancel()
 
     @property
     def organization(self) -> str:
@@ -195,6 +202,9 @@ class Reader:
         if loader is None:
 
             async def answer(ids: list[str]) -> list[A_co]:
+                if (task := asyncio.current_task()) is not None:
+                    self._fetching.add(task)
+                    task.add_done_callback(self._fetching.discard)
                 return list(await self.ask_many(question, ids))
 
             loader = self._loaders[question] = DataLoader(answer)

@@ -37,6 +37,7 @@
     │       ├── VariableLimitExceeded       400  VARIABLE_LIMIT_EXCEEDED
     │       ├── CostLimitExceeded           400  COST_LIMIT_EXCEEDED
     │       ├── ErrorLimitExceeded          400  ERROR_LIMIT_EXCEEDED
+    │       ├── RequestTimeout              408  REQUEST_TIMEOUT
     │       └── DeadlineExceeded            504  DEADLINE_EXCEEDED
     ├── InternalError                       500  INTERNAL_ERROR
     └── OperatorError                       exit 1: one line on stderr
@@ -324,6 +325,13 @@ class ErrorLimitExceeded(LimitExceeded):
     """There are more errors than are reported."""
 
     code = "ERROR_LIMIT_EXCEEDED"
+
+
+class RequestTimeout(LimitExceeded):
+    """The body took too long to arrive; the limit is in seconds."""
+
+    code = "REQUEST_TIMEOUT"
+    status = 408
 
 
 class DeadlineExceeded(LimitExceeded):

@@ -97,7 +97,22 @@ class Settings(BaseSettings):
     deadline_seconds: float = Field(
         default_factory=by_profile(production=10.0, development=30.0),
         gt=0,
-        description="How long a GraphQL request may run before it is answered with DEADLINE_EXCEEDED.",
+        description="How long a GraphQL request may run before it is answered with DEADLINE_EXCEEDED. Its body may "
+        "take as long to arrive.",
+    )
+    head_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="How long a client may take to send the head of a request before its connection is closed.",
+    )
+    drain_seconds: float = Field(
+        default_factory=by_profile(production=5.0, development=0.0),
+        ge=0,
+        description="How long the gateway goes on after SIGTERM, its `/readyz` already 503, until load balancers have "
+        "turned away.",
+    )
+    grace_seconds: int = Field(
+        default=10, ge=1, description="How long requests that are under way may take once the gateway stops to listen."
     )
     rate_limit: float = Field(
         default_factory=by_profile(production=100.0, development=0.0),

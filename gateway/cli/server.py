@@ -15,21 +15,21 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import uvicorn
 from sqlalchemy import URL
-from uvicorn.supervisors import Multiprocess
 
 from gateway.app import DEMO_TOKEN, create_app, refuse_demo_key
 from gateway.cli.session import load_settings, variable, with_database
+from gateway.cli.workers import Workers, end_with_parent
 from gateway.database.engine import Database
 from gateway.database.migrate import prepare
 from gateway.errors import OperatorError
+from gateway.http.server import Server
+from gateway.observability import configure_logging
 from gateway.settings import Profile, Settings
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key
 from gateway.writing.demo import Sample, write_sample
 
-GRACE_SECONDS = 10  # for the requests that are under way when the server is told to stop
 BACKLOG = 2048
 ANY_SETTING: dict[str, Any] = {"allow_extra_args": True, "ignore_unknown_options": True}
 SETTINGS = "Every setting is a flag as well: " + ", ".join(
@@ -115,19 +115,23 @@ def _listening(host: str, port: int) -> socket.socket:
 
 def _run(listener: socket.socket, workers: int) -> None:
     """Serve until SIGINT or SIGTERM; both are the ordinary end."""
-    config = uvicorn.Config(
-        "gateway.app:create_app_from_environment",
-        factory=True,
-        workers=workers,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
+    if workers > 1:
+        configure_logging(Settings().log_level)
+        Workers(workers, _work, listener).run()
+    else:
+        _answer(listener, is_worker=False)
+
+
+def _work(listener: socket.socket) -> None:
+    """What a worker process does."""
+    signal.signal(signal.SIGTERM, _stop)
+    end_with_parent()
+    _answer(listener, is_worker=True)
+
+
+def _answer(listener: socket.socket, *, is_worker: bool) -> None:
+    server = Server("gateway.app:create_app_from_environment", Settings(), is_worker=is_worker)
     with suppress(KeyboardInterrupt):
-        if workers > 1:
-            Multiprocess(config, sockets=[listener]).run()
-            return
-        server = uvicorn.Server(config)
         server.run(sockets=[listener])
         if not server.started:
             raise OperatorError("The gateway could not start: the log says why.")

@@ -1,5 +1,6 @@
 """GraphQL over HTTP: GET and POST on one address, and the explorer for whoever asks for HTML."""
 
+import asyncio
 import json
 import math
 import time
@@ -23,6 +24,7 @@ from gateway.errors import (
     MethodNotAllowed,
     NotAcceptable,
     RateLimited,
+    RequestTimeout,
     Unauthorized,
     UnsupportedMediaType,
 )
@@ -164,7 +166,7 @@ class GraphQL:
         return Context.of(viewer, self.database)
 
     async def body(self, request: Request) -> bytes:
-        """The body of a POST, which must be JSON in UTF-8 and small."""
+        """The body of a POST, which must be JSON in UTF-8, small, and here in time."""
         kind, parameters = parse_media_type(request.headers.get("content-type", ""))
         if kind != JSON or parameters.get("charset", "utf-8") not in {"utf-8", "utf8"}:
             raise UnsupportedMediaType("Send application/json, in UTF-8.")
@@ -175,11 +177,16 @@ class GraphQL:
         size = int(announced) if announced.isdecimal() and len(announced) < 19 else 0
         body = bytearray()
         if size <= limit:
-            async for chunk in request.stream():
-                body += chunk
-                size = len(body)
-                if size > limit:
-                    break
+            try:
+                async with asyncio.timeout(self.manners.deadline):
+                    async for chunk in request.stream():
+                        body += chunk
+                        size = len(body)
+                        if size > limit:
+                            break
+            except TimeoutError:
+                seconds = self.manners.deadline or 0
+                raise RequestTimeout(f"The body took more than {seconds:g} s to arrive.", seconds) from None
         if size > limit:
             raise BodyLimitExceeded(f"The body has more than {limit} bytes.", limit, size)
         return bytes(body)
@@ -332,4 +339,6 @@ def _headers(error: ClientError) -> dict[str, str]:
         return {"Allow": "GET, HEAD, POST"}
     if isinstance(error, RateLimited) and error.retry_after is not None:
         return {"Retry-After": str(error.retry_after)}
+    if isinstance(error, RequestTimeout):
+        return {"Connection": "close"}
     return {}

@@ -2,7 +2,7 @@
 
 import logging
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from gateway.database.engine import Database
@@ -11,9 +11,12 @@ from gateway.errors import OperatorError
 
 logger = logging.getLogger(__name__)
 
+STOPPING = "stopping"  # of the state that the server shares with its requests: whether it is about to stop
+
 
 def router(database: Database) -> APIRouter:
-    """`/healthz` answers while the process lives; `/readyz` only while the database answers with a current schema."""
+    """`/healthz` answers while the process lives; `/readyz` only while the database answers with a current schema, and
+    until the process is told to stop."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/healthz")
@@ -21,12 +24,18 @@ def router(database: Database) -> APIRouter:
         return {"status": "ok"}
 
     @routes.get("/readyz")
-    async def readyz() -> JSONResponse:
+    async def readyz(request: Request) -> JSONResponse:
+        if getattr(request.state, STOPPING, False):
+            return _unavailable("STOPPING")
         try:
             await check_schema(database)
         except OperatorError as reason:
             logger.warning("not ready: %s", reason.message)
-            return JSONResponse({"status": "unavailable", "reason": reason.code}, 503)
+            return _unavailable(reason.code)
         return JSONResponse({"status": "ready"})
 
     return routes
+
+
+def _unavailable(reason: str) -> JSONResponse:
+    return JSONResponse({"status": "unavailable", "reason": reason}, 503)

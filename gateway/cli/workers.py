@@ -1,0 +1,90 @@
+"""Processes that serve together."""
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
+from threading import Thread
+
+from uvicorn.config import STARTUP_FAILURE
+
+from gateway.errors import OperatorError
+
+logger = logging.getLogger(__name__)
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Workers:
+    """Processes that serve the same socket. One that dies is replaced, until a signal ends them all.
+
+    The first signal is passed on as it is, another one ends them at once.
+    """
+
+    def __init__(self, count: int, work: Callable[[socket.socket], None], listener: socket.socket) -> None:
+        self.count = count
+        self.work = work
+        self.listener = listener
+        self._processes: list[SpawnProcess] = []
+        self._ending = False
+
+    def run(self) -> None:
+        """Work until a signal; `OperatorError` where a process could not even start, as the next could not either."""
+        could_start = True
+        signals = _arriving_signals()
+        for _ in range(self.count):
+            self._start()
+        while self._processes:
+            if signals in wait([signals, *(process.sentinel for process in self._processes)]):
+                for sig in signals.recv(1):
+                    self._end(sig)
+            for process in [process for process in self._processes if process.exitcode is not None]:
+                self._processes.remove(process)
+                if process.exitcode == STARTUP_FAILURE and not self._ending:
+                    could_start = False
+                    self._end(signal.SIGTERM)
+                elif not self._ending:
+                    logger.error("worker %s ended with status %s: replaced", process.pid, process.exitcode)
+                    self._start()
+        if not could_start:
+            raise OperatorError("The gateway could not start: the log says why.")
+
+    def _start(self) -> None:
+        process = get_context("spawn").Process(target=self.work, args=(self.listener,), daemon=True)
+        process.start()
+        self._processes.append(process)
+
+    def _end(self, sig: int) -> None:
+        self.listener.close()  # the workers have their own
+        for process in self._processes:
+            if process.pid is not None and process.exitcode is None:
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL if self._ending else sig)
+        self._ending = True
+
+
+def end_with_parent() -> None:
+    """End this process, in order, when the one that started it is gone."""
+    parent = parent_process()
+    if parent is not None:
+
+        def follow() -> None:
+            parent.join()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        Thread(target=follow, daemon=True).start()
+
+
+def _arriving_signals() -> socket.socket:
+    """A socket on which each signal from now on is a byte, so that nothing is interrupted by it."""
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    for sig in SIGNALS:
+        signal.signal(sig, lambda *_: None)
+    signal.set_wakeup_fd(writer.detach())
+    return reader

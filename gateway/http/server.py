@@ -1,0 +1,66 @@
+"""The HTTP server of one process, which stops in order."""
+
+import asyncio
+import signal
+import time
+from types import FrameType
+
+import uvicorn
+
+from gateway.http.health import STOPPING
+from gateway.http.protocol import patient_for
+from gateway.settings import Settings
+
+CLOSE = (b"connection", b"close")
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, stopped by a signal.
+
+    SIGTERM: at first the process is only not ready, so that load balancers turn away, and each answer closes its
+    connection. Then there are no new connections, and the requests under way are answered. SIGINT skips the first part.
+    Another signal ends everything at once, but not in a worker: its parent passes on what the whole process group may
+    have been sent already.
+    """
+
+    def __init__(self, app: str, settings: Settings, *, is_worker: bool = False) -> None:
+        config = uvicorn.Config(
+            app,
+            factory=True,
+            http=patient_for(settings.head_seconds),
+            lifespan="on",
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=settings.grace_seconds,
+        )
+        super().__init__(config)
+        self.drain_seconds = settings.drain_seconds
+        self.is_worker = is_worker
+        self._drained_at: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal."""
+        if not self.should_exit:
+            self.drain_seconds = self.drain_seconds if sig == signal.SIGTERM else 0
+            super().handle_exit(sig, frame)
+        elif not self.is_worker:
+            self.force_exit = True
+            asyncio.get_running_loop().call_soon_threadsafe(self._hang_up)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Whether the time to serve is over: when a signal came, and the draining is done."""
+        if not await super().on_tick(counter):
+            return False
+        if self._drained_at is None:
+            self._drained_at = time.monotonic() + self.drain_seconds
+            self._drain()
+        return self.force_exit or time.monotonic() >= self._drained_at
+
+    def _drain(self) -> None:
+        self.lifespan.state[STOPPING] = True
+        self.config.encoded_headers = [*self.config.encoded_headers, CLOSE]
+        self.server_state.default_headers = [*self.server_state.default_headers, CLOSE]
+
+    def _hang_up(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()

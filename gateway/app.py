@@ -49,7 +49,12 @@ def create_app(settings: Settings) -> FastAPI:
     """The gateway as an ASGI app. It opens its database when it starts and closes it when it stops."""
     refuse_unsafe(settings)
     database = Database(settings.database_url, settings.database_pool_size)
-    credentials = Credentials(database, tokens_of(settings), settings.credential_cache_seconds)
+    credentials = Credentials(
+        database,
+        tokens_of(settings),
+        settings.credential_cache_seconds,
+        deadline=settings.deadline_seconds,
+    )
     legacy_use = legacy.LegacyUse()
     explorer = Explorer()
 
@@ -75,7 +80,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     envelope.install(app)
-    app.include_router(legacy.router(database, credentials, legacy_use))
+    app.include_router(legacy.router(database, credentials, legacy_use, settings.deadline_seconds))
     app.include_router(health.router(database))
     app.router.routes.append(graphql(settings, database, credentials, explorer).route())
     if settings.is_development:

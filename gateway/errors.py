@@ -17,6 +17,7 @@
     │   ├── Conflict                        409  CONFLICT
     │   ├── ValidationFailed                422  VALIDATION_ERROR
     │   ├── UnsupportedMediaType            415  UNSUPPORTED_MEDIA_TYPE
+    │   ├── Unavailable                     503  UNAVAILABLE
     │   ├── RateLimited                     429  RATE_LIMITED
     │   ├── CrossSiteRequest                403  CROSS_SITE_REQUEST
     │   ├── PersistedQueryNotFound          400  PERSISTED_QUERY_NOT_FOUND
@@ -339,6 +340,13 @@ class DeadlineExceeded(LimitExceeded):
 
     code = "DEADLINE_EXCEEDED"
     status = 504
+
+
+class Unavailable(ClientError):
+    """The database does not answer just now; the same request may succeed later."""
+
+    code = "UNAVAILABLE"
+    status = 503
 
 
 class InternalError(GatewayError):

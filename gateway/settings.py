@@ -1,14 +1,16 @@
 """Every knob of the gateway, read once from `GATEWAY_*` variables and frozen."""
 
+import re
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 T = TypeVar("T")
+ORIGIN = re.compile(r"https?://[^/?#@\s]+")
 
 
 class Profile(StrEnum):
@@ -30,7 +32,19 @@ def _split(value: Any) -> Any:
     return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
 
-Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+def _origin(value: str) -> str:
+    origin = value.rstrip("/")
+    if origin != "*" and not ORIGIN.fullmatch(origin):
+        raise ValueError(f"{value} is no origin such as https://app.example")
+    return origin
+
+
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
@@ -49,7 +63,9 @@ class Settings(BaseSettings):
         default=Profile.PRODUCTION,
         description="`production`, or `development`, which opens introspection, the explorer and suggestions.",
     )
-    log_level: str = Field(default="INFO", description="The least severe level that is logged: DEBUG, INFO, WARNING …")
+    log_level: LogLevel = Field(
+        default="INFO", description="The least severe level that is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL."
+    )
     max_body_bytes: int = Field(default=262_144, ge=1, description="The largest body of a GraphQL request, in bytes.")
     max_document_length: int = Field(default=50_000, ge=1, description="The longest GraphQL document, in characters.")
     max_tokens: int = Field(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 
 class Proxy:
@@ -13,6 +14,9 @@ class Proxy:
         self.port = 0
         self.open = asyncio.Event()
         self.open.set()
+        self.writers: list[asyncio.StreamWriter] = []
+        self.server: asyncio.Server | None = None
+        self.connections: list[asyncio.Future[Any]] = []
 
     def hole(self) -> None:
         """From now on swallow everything; connections stay open and get no answer."""
@@ -22,10 +26,19 @@ class Proxy:
         """Pass bytes on again."""
         self.open.set()
 
+    def stop(self) -> None:
+        """Reset every connection and accept no other."""
+        for writer in self.writers:
+            writer.transport.abort()
+        if self.server is not None:
+            self.server.close()
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection(*self.target)
-        pumps = [self._pump(reader, far_writer), self._pump(far_reader, writer)]
-        await asyncio.gather(*pumps, return_exceptions=True)
+        self.writers += [writer, far_writer]
+        pumps = asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer), return_exceptions=True)
+        self.connections.append(pumps)
+        await pumps
 
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         try:
@@ -42,9 +55,13 @@ async def proxied(host: str, port: int) -> AsyncIterator[Proxy]:
     """A proxy that listens on a free port."""
     proxy = Proxy(host, port)
     server = await asyncio.start_server(proxy._accept, "127.0.0.1", 0)
+    proxy.server = server
     proxy.port = server.sockets[0].getsockname()[1]
     try:
         yield proxy
     finally:
         proxy.heal()
         server.close()
+        for writer in proxy.writers:
+            writer.close()
+        await asyncio.gather(*proxy.connections, return_exceptions=True)

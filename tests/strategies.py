@@ -157,7 +157,9 @@ def attempt_filters(times: Sequence[datetime] = MOMENTS) -> st.SearchStrategy[fi
 
 def delivery_filters(times: Sequence[datetime] = MOMENTS) -> st.SearchStrategy[filters.CallbackDeliveryFilter]:
     """Filters of deliveries."""
-    start = st.sampled_from(("https://a.example/x", "https://a.example", "https://A", "http", "https://b.example/", ""))
+    start = st.sampled_from(
+        ("https://a.example/", "https://A.example/", "http://a.example:8080/", "https://b.example/")
+    )
     time = _compared(filters.TimeFilter, times)
     return _some_of(
         filters.CallbackDeliveryFilter,

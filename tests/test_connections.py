@@ -1,14 +1,16 @@
 """Lists of an organization: pages both ways, cursors that fit or say why not, counts that know their limits."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from gateway.database.engine import Database
-from gateway.database.tables import batch_callback_deliveries, batches
+from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches
 from gateway.viewer import READ, READ_SECRETS
+from gateway.writing.derived import masked_error
 from tests.asking import ask, data, statements
-from tests.rows import OURS, THEIRS, batch, delivery, history, identifier, store
+from tests.rows import OURS, THEIRS, attempt, batch, delivery, history, identifier, store
 
 PAGE = """query ($first: Int, $after: String, $last: Int, $before: String, $orderBy: CallbackDeliveryOrder! =
   {field: CREATED_AT, direction: ASC}, $filter: CallbackDeliveryFilter) {
@@ -184,7 +186,14 @@ async def test_a_filter_keeps_the_same_on_both_databases(database: Database, fil
 
 
 @pytest.mark.parametrize(
-    "start", ["https://hooks.example/in?t", "https://user@", "https://hooks.slack.com/services/T000/B000/Xy"]
+    "start",
+    [
+        "https://hooks.example/in?t",
+        "https://hooks.example/in",
+        "https://user@",
+        "https://user:12",
+        "https://hooks.slack.com/services/T000/B000/Xy/",
+    ],
 )
 async def test_a_filter_does_not_let_credentials_be_guessed(database: Database, start: str) -> None:
     query = (
@@ -193,6 +202,51 @@ async def test_a_filter_does_not_let_credentials_be_guessed(database: Database, 
     (error,) = (await ask(database, query, start=start))["errors"]
     assert error["extensions"]["code"] == "PERMISSION_DENIED"
     assert await data(database, query, scopes=frozenset({READ_SECRETS}), start=start)
+    assert await data(database, query, start="https://hooks.example/in/")
+
+
+async def test_a_message_is_searched_as_the_viewer_sees_it(database: Database) -> None:
+    of = delivery(batch(1), 1)
+    said = "X-Api-Key: S3cr3tZebra99 refused"
+    tries = [attempt(of, 1, error_message=said, error_message_masked=masked_error(said)), attempt(of, 2)]
+    await store(
+        database,
+        {batches: [batch(1)], batch_callback_deliveries: [of], batch_callback_delivery_attempts: tries},
+    )
+    query = """query ($part: String!) {
+      callbackAttempts(filter: {errorMessage: {contains: $part}}) { totalCount { value } } }"""
+    found = {"callbackAttempts": {"totalCount": {"value": 1}}}
+    none = {"callbackAttempts": {"totalCount": {"value": 0}}}
+    assert await data(database, query, part="S3cr3t") == none
+    assert await data(database, query, part="X-Api-Key: S") == none
+    assert await data(database, query, part="X-Api-Key: ") == found
+    assert await data(database, query, scopes=frozenset({READ_SECRETS}), part="S3cr3t") == found
+
+
+async def test_filters_that_python_takes_for_equal_are_asked_apart(database: Database) -> None:
+    await store(database, {batches: [batch(1, metadata={"x": True}), batch(2, metadata={"x": 1})]})
+    query = """{ a: batches(filter: {metadata: {path: ["x"], eq: true}}) { nodes { id } }
+      b: batches(filter: {metadata: {path: ["x"], eq: 1}}) { nodes { id } } }"""
+    assert await data(database, query) == {
+        "a": {"nodes": [{"id": identifier(0xBA, 1)}]},
+        "b": {"nodes": [{"id": identifier(0xBA, 2)}]},
+    }
+
+
+async def test_odd_metadata_neither_matches_nor_breaks_a_filter(database: Database) -> None:
+    await store(database, {batches: [batch(1, metadata={"x": "a\0b"}), batch(2, metadata={"x": 0.1})]})
+    query = 'query ($eq: JSON!) { batches(filter: {metadata: {path: ["x"], eq: $eq}}) { nodes { id } } }'
+    assert (await data(database, query, eq="a"))["batches"]["nodes"] == []
+    assert (await data(database, query, eq=0.1))["batches"]["nodes"] == [{"id": identifier(0xBA, 2)}]
+
+
+async def test_the_first_and_the_last_instant_are_told(database: Database) -> None:
+    instants = [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)]
+    rows = [batch(number, completed_at=at) for number, at in enumerate(instants, 1)]
+    await store(database, {batches: rows})
+    query = "{ batches(orderBy: {field: CREATED_AT, direction: ASC}) { nodes { completedAt } } }"
+    told = [node["completedAt"] for node in (await data(database, query))["batches"]["nodes"]]
+    assert told == ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"]
 
 
 @pytest.mark.parametrize(

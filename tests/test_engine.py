@@ -68,6 +68,22 @@ async def test_a_statement_that_nobody_waits_for_is_stopped(database: Database) 
         assert (await database.fetch(ACTIVE))[0][0] == 0
 
 
+async def test_a_database_that_is_gone_is_said_to_be_unavailable(postgres: Database) -> None:
+    key = await _key(postgres)
+    url = make_url(postgres.url)
+    async with proxied(url.host or "127.0.0.1", url.port or 5432) as proxy:
+        through = url.set(host="127.0.0.1", port=proxy.port).render_as_string(hide_password=False)
+        app = create_app(Settings(database_url=through))
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://gateway", headers={"Authorization": f"Bearer {key}"}
+        ) as client:
+            path = f"/v1/batches/{identifier(0xBA, 1)}/callback"
+            assert (await client.get(path)).status_code == 200
+            proxy.stop()
+            gone = await client.get(path)
+            assert (gone.status_code, gone.json()["code"]) == (503, "UNAVAILABLE")
+
+
 async def test_who_waits_for_a_connection_can_leave(database_url: str) -> None:
     database = Database(database_url, pool_size=1)
     async with database.connect():
@@ -115,6 +131,9 @@ async def test_a_database_that_falls_silent_is_answered_for_and_found_again(post
             proxy.hole()
             late = await asyncio.wait_for(asyncio.gather(*(client.post("/graphql", json=body) for _ in range(4))), 5)
             assert {each.json()["errors"][0]["extensions"]["code"] for each in late} == {"DEADLINE_EXCEEDED"}
+            path, unseen = f"/v1/batches/{identifier(0xBA, 1)}/callback", {"Authorization": "Bearer unseen"}
+            rest = await asyncio.wait_for(asyncio.gather(client.get(path), client.get(path, headers=unseen)), 5)
+            assert [(each.status_code, each.json()["code"]) for each in rest] == [(504, "DEADLINE_EXCEEDED")] * 2
             proxy.heal()
             async with asyncio.timeout(8):
                 while (await client.post("/graphql", json=body)).json() != answer:

@@ -80,7 +80,9 @@ async def only(database: Database, table: Table) -> dict[str, Any]:
 def test_the_keys_of_a_file_are_the_columns() -> None:
     assert list(BatchInFile.model_fields) == batches.c.keys()
     assert set(DeliveryInFile.model_fields) <= {*batch_callback_deliveries.c.keys(), "payload", "attempts"}
-    assert {*AttemptInFile.model_fields, "org_id"} == set(batch_callback_delivery_attempts.c.keys())
+    assert {*AttemptInFile.model_fields, "org_id", "error_message_masked"} == set(
+        batch_callback_delivery_attempts.c.keys()
+    )
 
 
 async def test_an_array_makes_its_batch_from_the_first_readable_body(database: Database, tmp_path: Path) -> None:

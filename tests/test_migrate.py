@@ -1,5 +1,6 @@
 """Migrations build exactly the tables and indexes that the code declares."""
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -55,6 +56,14 @@ async def test_migrated_schema_is_the_declared_one(database: Database, tmp_path:
 async def test_migrating_twice_changes_nothing(database: Database) -> None:
     await migrate(database)
     await check_schema(database)
+
+
+async def test_an_embedded_database_may_be_migrated_by_many_at_once(tmp_path: Path) -> None:
+    databases = [Database(f"sqlite:///{tmp_path}/new.db") for _ in range(5)]
+    await asyncio.gather(*(migrate(database) for database in databases))
+    await check_schema(databases[0])
+    for database in databases:
+        await database.close()
 
 
 async def test_a_schema_that_is_behind_names_the_command(database: Database) -> None:

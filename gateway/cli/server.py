@@ -50,6 +50,7 @@ def serve(
     settings = load_settings(_settings_in(context.args))
     asyncio.run(_make_sure(settings))
     with _listening(host, port) as listener:
+        typer.echo(f"Listening on http://{host}:{listener.getsockname()[1]}", err=True)
         _run(listener, workers)
 
 

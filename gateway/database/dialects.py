@@ -6,6 +6,7 @@ many keys or values there are, so that a prepared statement serves them all.
 
 import json
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
@@ -39,6 +40,7 @@ from gateway.database.types import AnySelect, Id, UtcDateTime
 # Later than any time that is stored: where rows without one stand in an order.
 GREATEST_TIME = "9999-12-31T00:00:00.000000Z"
 GREATEST_INTEGER = 2**31 - 1
+ESCAPED_NUL = r"\u0000"
 
 SLOT = 15 * 60
 SLOTS_SINCE = "1980-01-01T00:00:00.000000Z"  # since then hours and days of every zone start with a slot of UTC
@@ -346,9 +348,10 @@ def _json_typeof(element: _JsonEquals, compiler: SQLCompiler, **options: Any) ->
     kind, _, cast = _JSON_KINDS[type(element)]
     column, wanted, *keys = (compiler.process(clause, **options) for clause in element.clauses)
     parent = " -> ".join([f"{column}::json", *keys[:-1]])
-    # CASE keeps PostgreSQL from casting what is not of this kind.
+    # CASE keeps PostgreSQL from casting what is not of this kind, and from reading a NUL, at which it would fail.
     return (
-        f"(CASE WHEN json_typeof({parent} -> {keys[-1]}) = {kind} "
+        f"(CASE WHEN strpos({column}::text, '{ESCAPED_NUL}') > 0 THEN false "
+        f"WHEN json_typeof({parent} -> {keys[-1]}) = {kind} "
         f"THEN ({parent} ->> {keys[-1]}){cast} = {wanted} ELSE false END)"
     )
 
@@ -363,20 +366,22 @@ def _json_type(element: _JsonEquals, compiler: SQLCompiler, **options: Any) -> s
         return f"{name}({compiler.process(column, **options)}, '$.\"' || {path} || '\"')"
 
     kind, value = there("json_type"), there("json_extract")
-    return f"coalesce({kind} IN ({kinds}) AND {value} = {compiler.process(wanted, **options)}, 0)"
+    whole = f"instr({compiler.process(column, **options)}, '{ESCAPED_NUL}') = 0"
+    return f"coalesce({whole} AND {kind} IN ({kinds}) AND {value} = {compiler.process(wanted, **options)}, 0)"
 
 
 def json_equals(column: ColumnElement[Any], path: Iterable[str], value: str | float | bool) -> ColumnElement[bool]:
     """The value that the keys of `path` lead to in a JSON column is `value`, and of its kind. Never null.
 
     Keys are keys of objects, never indexes of arrays; they may not contain quotes, backslashes or control characters.
+    JSON that holds a NUL anywhere equals nothing.
     """
     keys = [literal(key, Text()) for key in path]
     if isinstance(value, bool):
         return _JsonBooleanEquals(column, literal(value, Boolean()), *keys)
     if isinstance(value, str):
         return _JsonTextEquals(column, literal(value, Text()), *keys)
-    return _JsonNumberEquals(column, literal(value, Numeric(asdecimal=False)), *keys)
+    return _JsonNumberEquals(column, literal(Decimal(repr(value)), Numeric()), *keys)
 
 
 class _FirstOfEach(Join):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -9,11 +10,13 @@ from typing import Any
 
 from sqlalchemy import Executable, NullPool, event, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.database.types import AnyRow
-from gateway.errors import DatabaseUnavailable
+from gateway.errors import DatabaseUnavailable, Unavailable
+
+logger = logging.getLogger(__name__)
 
 DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -24,11 +27,12 @@ SECONDS_TO_STOP = 2.0  # that an abandoned statement has before its connection i
 
 
 class Database:
-    """A pool of connections to the database at `url`, at most `pool_size` of them."""
+    """A pool of at most `pool_size` connections to the database at `url`; stopping a statement takes another one."""
 
     def __init__(self, url: str, pool_size: int = 10) -> None:
         self.url = parse_url(url)
-        self.engine = self._engine(**({"pool_size": pool_size, "max_overflow": 0} if self.url.database else {}))
+        self.engine = self._engine(pool_size=pool_size, max_overflow=0)
+        self._aside = self._engine(poolclass=NullPool)
         self._stopping: set[asyncio.Task[None]] = set()
         if self.dialect == "sqlite":
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
@@ -56,6 +60,11 @@ class Database:
         running = asyncio.ensure_future(self._run(statement, run))
         try:
             return await asyncio.shield(running)
+        except (OSError, DBAPIError) as failure:
+            if run.driver is not None and not getattr(failure, "connection_invalidated", False):
+                raise
+            logger.warning("the database does not answer: %s", _reason(failure))
+            raise Unavailable("The database does not answer just now.") from failure
         except asyncio.CancelledError:
             stopping = asyncio.ensure_future(self._stop(running, run))
             self._stopping.add(stopping)
@@ -73,11 +82,14 @@ class Database:
                     await asyncio.wait({run.asking}, timeout=SECONDS_TO_STOP)
 
     async def _stop(self, running: asyncio.Future[Any], run: "_Run") -> None:
-        if run.driver is None:
-            running.cancel()
-        elif not running.done() and self.dialect == "sqlite":
-            await run.driver.interrupt()
-        elif not running.done():
+        while not running.done() and (run.driver is None or self.dialect == "sqlite"):
+            # Again and again: what comes before the statement has begun is forgotten.
+            if run.driver is None:
+                running.cancel()
+            else:
+                await run.driver.interrupt()
+            await asyncio.wait({running}, timeout=0.02)
+        if not running.done():
             run.asking = asyncio.ensure_future(self._cancel_statement(run.driver.get_server_pid()))
             await asyncio.wait({running}, timeout=SECONDS_TO_STOP)
             run.asking.cancel()
@@ -88,9 +100,8 @@ class Database:
 
     async def _cancel_statement(self, process: int) -> None:
         """Ask PostgreSQL to end what another of our connections runs, by a connection that no pool makes wait."""
-        aside = self._engine(poolclass=NullPool)
         with suppress(SQLAlchemyError, OSError):
-            async with aside.connect() as connection:
+            async with self._aside.connect() as connection:
                 await connection.execute(text("SELECT pg_cancel_backend(:process)"), {"process": process})
 
     @asynccontextmanager
@@ -109,8 +120,9 @@ class Database:
         """Raise `DatabaseUnavailable`, in one line, unless the database answers."""
         try:
             await self.fetch(text("SELECT 1"))
-        except (SQLAlchemyError, OSError) as failure:
-            raise DatabaseUnavailable(f"No database answers at {self.url!r}: {_reason(failure)}") from failure
+        except (SQLAlchemyError, OSError, Unavailable) as failure:
+            reason = _reason(failure.__cause__ if isinstance(failure, Unavailable) and failure.__cause__ else failure)
+            raise DatabaseUnavailable(f"No database answers at {self.url!r}: {reason}") from failure
 
     async def close(self) -> None:
         """Close every connection, after the statements that are being stopped; a silent database is not waited for."""
@@ -133,6 +145,8 @@ def parse_url(url: str) -> URL:
         backend = parsed.get_backend_name()
     except (ArgumentError, NoSuchModuleError, ValueError) as failure:
         raise DatabaseUnavailable("GATEWAY_DATABASE_URL is not a database URL.") from failure
+    if backend == "sqlite" and parsed.database in {None, "", ":memory:"}:
+        raise DatabaseUnavailable("GATEWAY_DATABASE_URL must name a file: sqlite+aiosqlite:///gateway.db.")
     driver = DRIVERS.get(backend)
     if driver is None or ("+" in parsed.drivername and parsed.drivername != driver):
         raise DatabaseUnavailable(

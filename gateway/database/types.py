@@ -51,7 +51,8 @@ class UtcDateTime(TypeDecorator[datetime]):
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
-        return value.astimezone(UTC) if dialect.name == "postgresql" else datetime.fromisoformat(value)
+        # asyncpg tells UTC, and for the first and last instant of all no zone at all.
+        return value.replace(tzinfo=UTC) if dialect.name == "postgresql" else datetime.fromisoformat(value)
 
 
 class DecimalString(TypeDecorator[str]):

@@ -1,5 +1,6 @@
 """From the headers of a request to a viewer."""
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from gateway.database.engine import Database
 from gateway.errors import BadRequest, Unauthorized
+from gateway.execution.run import within
 from gateway.http.tokens import Tokens
 from gateway.viewer import READ, Principal, Viewer
 from gateway.writing.api_keys import find_key
@@ -24,13 +26,15 @@ Organization = Annotated[str | None, Header(alias="X-Organization-Id", title="X-
 
 CACHED = 10_000  # credentials that a process remembers, and as many that it has refused
 CACHED_SECONDS = 15.0
+LOOK_UPS = 4  # at a time, so that unknown keys never take all connections
 ORGANIZATION_ID = TypeAdapter(UUID)
 
 
 class Credentials:
     """Checks API keys, which live in the database, and tokens, which somebody else signs.
 
-    A checked key is remembered for `cache_seconds`, so that a revoked one works no longer than that.
+    A checked key is remembered for `cache_seconds`, so that a revoked one works no longer than that. Looking one up
+    takes no longer than `deadline` seconds, else it is `DeadlineExceeded`.
     """
 
     def __init__(
@@ -39,8 +43,11 @@ class Credentials:
         tokens: Tokens | None = None,
         cache_seconds: float = CACHED_SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        deadline: float | None = None,
     ) -> None:
         self.database = database
+        self._deadline = deadline
+        self._looking_up = asyncio.Semaphore(LOOK_UPS)
         self.tokens = tokens
         self.last_used = LastUsed(database)
         self._cache_seconds = cache_seconds
@@ -76,7 +83,8 @@ class Credentials:
             return principal
         if self._refused.get(digest):
             raise Unauthorized("The credential is not known.")
-        key = await find_key(self.database, token)
+        async with self._looking_up:
+            key = await within(self._deadline, find_key(self.database, token))
         if key is None:
             self._refused.put(digest, True, self._cache_seconds)
             raise Unauthorized("The credential is not known.")

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from starlette.requests import ClientDisconnect
 
 from gateway.database.engine import Database
+from gateway.execution.run import within
 from gateway.http.attended import attended
 from gateway.http.credentials import Credentials
 from gateway.http.envelope import ErrorResponse
@@ -55,8 +56,8 @@ class LegacyUse:
             logger.info("legacy endpoint used: credential=%s requests=%d", credential, number)
 
 
-def router(database: Database, credentials: Credentials, use: LegacyUse) -> APIRouter:
-    """The routes of the REST face."""
+def router(database: Database, credentials: Credentials, use: LegacyUse, deadline: float) -> APIRouter:
+    """The routes of the REST face, whose answers begin within `deadline` seconds."""
     routes = APIRouter()
 
     # The response's title, `Response Get Batch Callback Deliveries V1 Batches  Batch Id  Callback Get`, is made of the
@@ -82,7 +83,7 @@ def router(database: Database, credentials: Credentials, use: LegacyUse) -> APIR
             return await anext(pages)
 
         try:
-            page = await attended(request.receive, first_page())
+            page = await attended(request.receive, within(deadline, first_page()))
         except ClientDisconnect:
             return Response(status_code=CLIENT_GONE)
         first = DOCUMENTS.dump_json(page)

@@ -31,6 +31,7 @@ class Server(uvicorn.Server):
             lifespan="on",
             log_config=None,
             server_header=False,
+            access_log=False,  # it would write down query strings
             timeout_graceful_shutdown=settings.grace_seconds,
         )
         super().__init__(config)

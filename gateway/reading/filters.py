@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, not_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, not_, or_, select
 
 from gateway.database.dialects import is_one_of, json_equals, or_greatest, position, starts_with, unindexed
 from gateway.database.tables import batch_callback_deliveries as deliveries
@@ -112,7 +112,8 @@ class UrlFilter:
 
     eq: str | None = given("Exactly this URL.")
     starts_with: str | None = given(
-        "URLs that begin with this text: scheme, host and path. Further only with the scope `batches:read_secrets`.",
+        "URLs that begin with this text: scheme, host and whole path segments, such as `https://hooks.example/in/`. "
+        "Anything else needs the scope `batches:read_secrets`.",
         "startsWith",
     )
     is_null: bool | None = given("True keeps rows without a URL, false those with one.", "isNull")
@@ -144,7 +145,7 @@ class ContainsFilter:
         yield from _nullness(column, self.is_null)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MetadataFilter:
     """Keeps batches by one value in their metadata."""
 
@@ -160,6 +161,13 @@ class MetadataFilter:
         if not isinstance(self.eq, str | int | float) or (not isinstance(self.eq, str) and abs(self.eq) > 2**53):
             raise ValidationFailed("metadata.eq must be a text, a boolean, or a number of at most 2^53.")
         _storable(*self.path, self.eq if isinstance(self.eq, str) else None)
+
+    def __eq__(self, other: object) -> bool:
+        # By what is written, since `true` and `1` are the same to Python.
+        return isinstance(other, MetadataFilter) and (self.path, repr(self.eq)) == (other.path, repr(other.eq))
+
+    def __hash__(self) -> int:
+        return hash((self.path, repr(self.eq)))
 
     def on(self, column: ColumnElement[Any]) -> Conditions:
         yield json_equals(column, self.path, self.eq)
@@ -177,11 +185,13 @@ class CallbackAttemptFilter:
         "statusCode",
     )
     response_time_ms: IntFilter | None = given("By the milliseconds until the answer.", "responseTimeMs")
-    error_message: ContainsFilter | None = given("By the error message.", "errorMessage")
+    error_message: ContainsFilter | None = given("By the error message, as the viewer sees it.", "errorMessage")
     created_at: TimeFilter | None = given("By when the attempt was made.", "createdAt")
 
-    def conditions(self, scope: Scope) -> Conditions:  # noqa: ARG002
-        yield from _on_columns(self, attempts.c)
+    def conditions(self, scope: Scope) -> Conditions:
+        shown = func.coalesce(attempts.c.error_message_masked, attempts.c.error_message)
+        seen = attempts.c.error_message if scope.sees_secrets else shown
+        yield from _on_columns(self, {**attempts.c, "error_message": seen})
 
 
 @dataclass(frozen=True)
@@ -229,9 +239,12 @@ class CallbackDeliveryFilter:
 
     def conditions(self, scope: Scope) -> Conditions:
         start = None if self.callback_url is None else self.callback_url.starts_with
-        if start is not None and not scope.sees_secrets and ({"?", "#", "@"} & {*start} or mask_url(start) != start):
+        if start is not None and not scope.sees_secrets and not _is_whole_place(start):
             # Letter by letter it would tell what is masked.
-            raise PermissionDenied("callbackUrl.startsWith may reach into credentials only with batches:read_secrets.")
+            raise PermissionDenied(
+                "callbackUrl.startsWith must end with the `/` after a host or path segment, and hold no credentials; "
+                "anything else needs batches:read_secrets."
+            )
         yield from _on_columns(self, deliveries.c)
         if self.in_flight is not None:
             yield in_flight() if self.in_flight else not_(in_flight())
@@ -368,6 +381,12 @@ def _encodes(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _is_whole_place(start: str) -> bool:
+    """Whether the beginning of a URL ends between two segments, where no part of a credential can be guessed."""
+    whole = start.count("/") >= 3 and start.endswith("/") and not {"?", "#", "@"} & {*start}
+    return whole and mask_url(start) == start
 
 
 def _is_plain_key(key: str) -> bool:

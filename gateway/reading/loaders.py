@@ -174,9 +174,11 @@ class Reader:
         self.scope = Scope(organization, now or datetime.now(UTC), sees_secrets)
         self._loaders: dict[Question[Any], DataLoader[str, Any]] = {}
         self._fetching: set[asyncio.Task[Any]] = set()
+        self._stopped = False
 
     def stop(self) -> None:
         """Stop what loaders still fetch, when nobody waits for it any more: their tasks are not the request's."""
+        self._stopped = True
         for task in self._fetching:
             task.cancel()
 
@@ -202,6 +204,8 @@ class Reader:
         if loader is None:
 
             async def answer(ids: list[str]) -> list[A_co]:
+                if self._stopped:
+                    raise asyncio.CancelledError
                 if (task := asyncio.current_task()) is not None:
                     self._fetching.add(task)
                     task.add_done_callback(self._fetching.discard)

@@ -118,7 +118,10 @@ class Cursors:
             raise BadCursor(f"{argument} belongs to another list, filter or order: start again from the first page.")
         try:
             if _is_time(column):
-                return datetime.fromisoformat(value).astimezone(UTC), str(UUID(id_))
+                time = datetime.fromisoformat(value)
+                if time.tzinfo is None:
+                    raise ValueError(value)
+                return time.astimezone(UTC), str(UUID(id_))
             if type(value) is not int or abs(value) > GREATEST_INTEGER:
                 raise ValueError(value)
             return value, str(UUID(id_))

@@ -35,11 +35,15 @@ class CallbackResponseTimes:
     """Null, not 0, where there is nothing to measure."""
 
     p50: int | None = strawberry.field(
-        description="The median: half of the answers took so long or less. Null without an answer."
+        description="The median: half of the attempts took so long or less. Null where nothing was measured."
     )
-    p95: int | None = strawberry.field(description="95 of 100 answers took so long or less. Null without an answer.")
-    p99: int | None = strawberry.field(description="99 of 100 answers took so long or less. Null without an answer.")
-    max: int | None = strawberry.field(description="The slowest answer. Null without an answer.")
+    p95: int | None = strawberry.field(
+        description="95 of 100 attempts took so long or less. Null where nothing was measured."
+    )
+    p99: int | None = strawberry.field(
+        description="99 of 100 attempts took so long or less. Null where nothing was measured."
+    )
+    max: int | None = strawberry.field(description="The slowest attempt. Null where nothing was measured.")
 
     @classmethod
     def of(cls, times: stats.ResponseTimes) -> Self:
@@ -94,7 +98,9 @@ class CallbackHostStats:
     reader: strawberry.Private[Reader]
     question: strawberry.Private[stats.ResponseTimesByHost]
 
-    @strawberry.field(description="How long this host took to answer, over all attempts that it answered.")
+    @strawberry.field(
+        description="How long attempts at this host took, timeouts included where the platform timed them."
+    )
     async def response_time_ms(self) -> CallbackResponseTimes:
         times = await self.reader.ask_organization(self.question)
         return CallbackResponseTimes.of(times[self.host])
@@ -188,7 +194,7 @@ class CallbackStats:
             for host, counts in hosts
         ]
 
-    @strawberry.field(description="How long the receivers took to answer, over all attempts that were answered.")
+    @strawberry.field(description="How long the attempts took, timeouts included where the platform timed them.")
     async def response_time_ms(self) -> CallbackResponseTimes:
         return CallbackResponseTimes.of(await self.reader.ask_organization(stats.ResponseTimesOf(self.where)))
 

@@ -25,6 +25,7 @@ from gateway.reading.curl import as_curl
 from gateway.reading.failures import failure_of
 from gateway.reading.filters import CallbackDeliveryFilter
 from gateway.reading.health import CallbackHealth
+from gateway.reading.history import IN_SEQUENCE
 from gateway.reading.loaders import CountOf, HealthOf, OrganizationOf, RowById, RowsOf
 from gateway.reading.masking import mask_text, mask_url
 from gateway.reading.pages import Order
@@ -43,7 +44,7 @@ from gateway.schema.inputs import (
 from gateway.schema.scalars import Long
 from gateway.schema.selection import columns_of, reads
 
-OLDEST_FIRST = CallbackDeliveryOrder(field=CallbackDeliveryOrderField.CREATED_AT, direction=OrderDirection.ASC)
+OLDEST_DELIVERIES = CallbackDeliveryOrder(field=CallbackDeliveryOrderField.CREATED_AT, direction=OrderDirection.ASC)
 DeliveriesKept = Annotated[
     CallbackDeliveryFilter | None, strawberry.argument(description="Which deliveries to keep; all if left out.")
 ]
@@ -51,7 +52,6 @@ DeliveriesOrdered = Annotated[
     CallbackDeliveryOrder | None, strawberry.argument(description="In which order they come.")
 ]
 MASKED = "Credentials in it are replaced by `[masked]` for viewers without the scope `batches:read_secrets`."
-IN_SEQUENCE = Order("attempt_number")
 LATEST_FIRST = Order("attempt_number", descending=True)
 
 
@@ -203,12 +203,12 @@ class Batch(Node):
         info: Info,
         first: First = 100,
         filter: DeliveriesKept = None,  # noqa: A002
-        order_by: DeliveriesOrdered = OLDEST_FIRST,
+        order_by: DeliveriesOrdered = OLDEST_DELIVERIES,
     ) -> list[BatchCallbackDelivery]:
         question = RowsOf(
             batch_callback_deliveries.c.batch_id,
             columns_of(info, BatchCallbackDelivery),
-            (order_by or OLDEST_FIRST).order(),
+            (order_by or OLDEST_DELIVERIES).order(),
             page_size(first),
             where=filter,
         )

@@ -1,6 +1,7 @@
 """API keys: random tokens, shown once when they are made and stored as their SHA-256."""
 
 import hashlib
+import re
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ from gateway.database.engine import Database
 from gateway.database.tables import api_keys
 from gateway.database.types import AnyRow
 from gateway.errors import OperatorError
+from gateway.viewer import READ
 from gateway.writing.organizations import add_organization
 
+SCOPE = re.compile(r"[a-z_]+:[a-z_]+")
 PREFIX = "gw_"  # by which secret scanners know a key that has leaked; never checked here
 
 
@@ -35,15 +38,21 @@ async def create_key(
     """Make a key and return its token, which cannot be had again.
 
     `organization_id` is a canonical UUID, created where it is unseen. A `token` is only given for demonstrations; one
-    that is taken raises `OperatorError`.
+    that is taken raises `OperatorError`, as do an empty name and scopes that do not read `resource:action`.
     """
+    scopes = sorted(set(scopes))
+    if not name.strip():
+        raise OperatorError("A key needs a name.")
+    for scope in scopes:
+        if not SCOPE.fullmatch(scope):
+            raise OperatorError(f"{scope!r} is no scope such as {READ}.")
     token = token or PREFIX + secrets.token_urlsafe(32)
     row = {
         "id": str(uuid4()),
         "org_id": organization_id,
         "name": name,
         "key_hash": _hash(token),
-        "scopes": sorted(set(scopes)),
+        "scopes": scopes,
         "created_at": datetime.now(UTC),
     }
     try:

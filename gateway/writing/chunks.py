@@ -15,13 +15,17 @@ from gateway.database.tables import batch_callback_delivery_attempts as attempts
 from gateway.database.tables import batches
 from gateway.database.types import AnyRow
 from gateway.reading.contract import BatchCallbackPayload, body_payload
-from gateway.writing.derived import derived_columns
+from gateway.writing.derived import derived_columns, masked_error
 from gateway.writing.documents import BatchInFile, DeliveryInFile, field_path
 from gateway.writing.json_text import Malformed
 
 MOST_ROWS = 4000
 MOST_CHARACTERS = 4_000_000
-DERIVED = {"callback_host", "event"}  # they follow from other columns: how they do may change, the content does not
+DERIVED = {
+    "callback_host",
+    "event",
+    "error_message_masked",
+}  # they follow from other columns: how they do may change, the content does not
 DELIVERY_COLUMNS = [column.name for column in deliveries.c if column.name in DeliveryInFile.model_fields]
 
 
@@ -108,6 +112,7 @@ class Chunk:
                 "id": str(attempt.id),
                 "org_id": self._organization_id,
                 "delivery_id": str(delivery.id),
+                "error_message_masked": masked_error(attempt.error_message),
             }
             self._add(attempts, self._attempts, row, inner)
         return payload

@@ -16,7 +16,7 @@ from sqlalchemy import insert
 from gateway.database.engine import Database
 from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches
 from gateway.reading.contract import body_payload
-from gateway.writing.derived import derived_columns
+from gateway.writing.derived import derived_columns, masked_error
 from gateway.writing.organizations import add_organization
 
 BATCHES = 500
@@ -342,6 +342,7 @@ class _Story:
                 "response_body": response_body,
                 "response_time_ms": milliseconds if status or outcome == "timeout" else None,
                 "error_message": error,
+                "error_message_masked": masked_error(error),
                 "created_at": at,
             }
         )

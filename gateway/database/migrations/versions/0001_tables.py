@@ -110,6 +110,7 @@ def upgrade() -> None:
         sa.Column("response_time_ms", sa.Integer()),
         sa.Column("error_message", sa.Text()),
         sa.Column("created_at", UtcDateTime, nullable=False),
+        sa.Column("error_message_masked", sa.Text()),
         sa.Column("response_body", sa.Text()),
         sa.ForeignKeyConstraint(
             ["delivery_id"], ["batch_callback_deliveries.id"], name="fk_batch_callback_delivery_attempts_delivery_id"

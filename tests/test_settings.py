@@ -1,0 +1,30 @@
+"""Settings: what is no sensible value is refused by name, and what is forgiven is put in order."""
+
+import pytest
+from pydantic import ValidationError
+
+from gateway.settings import Settings
+
+
+def test_origins_are_split_and_lose_their_slash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_CORS_ORIGINS", "https://app.example/, http://localhost:3000")
+    assert Settings().cors_origins == ("https://app.example", "http://localhost:3000")
+
+
+@pytest.mark.parametrize("origin", ["nope", "app.example", "https://app.example/path", "https://user@app.example"])
+def test_what_is_no_origin_is_refused(monkeypatch: pytest.MonkeyPatch, origin: str) -> None:
+    monkeypatch.setenv("GATEWAY_TRUSTED_ORIGINS", origin)
+    with pytest.raises(ValidationError, match="is no origin"):
+        Settings()
+
+
+@pytest.mark.parametrize(("level", "read"), [("debug", "DEBUG"), ("WARNING", "WARNING")])
+def test_levels_are_read_in_any_case(monkeypatch: pytest.MonkeyPatch, level: str, read: str) -> None:
+    monkeypatch.setenv("GATEWAY_LOG_LEVEL", level)
+    assert Settings().log_level == read
+
+
+def test_an_unknown_level_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_LOG_LEVEL", "loud")
+    with pytest.raises(ValidationError, match="log_level"):
+        Settings()

@@ -451,7 +451,7 @@ async def test_too_many_requests_are_told_when_to_come_back(url: str) -> None:
 )
 def test_production_does_not_start_with_unsafe_settings(unsafe: dict[str, Any]) -> None:
     with pytest.raises(OperatorError):
-        create_app(settings("sqlite+aiosqlite://", "production", **unsafe))
+        create_app(settings("sqlite+aiosqlite:///unopened.db", "production", **unsafe))
 
 
 async def test_production_does_not_start_where_everybody_knows_a_key(url: str) -> None:

@@ -27,7 +27,7 @@ def without_prose(value: Any) -> Any:
 
 
 async def published() -> Any:
-    transport = httpx.ASGITransport(create_app(Settings(database_url="sqlite+aiosqlite://")))
+    transport = httpx.ASGITransport(create_app(Settings(database_url="sqlite+aiosqlite:///unopened.db")))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         answer = await client.get("/api/openapi.public.json")
     assert answer.headers["content-type"] == "application/json"

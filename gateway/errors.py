@@ -96,6 +96,9 @@ class Unauthorized(ClientError):
     code = "UNAUTHORIZED"
     status = 401
 
+    def __init__(self, message: str = "A credential is needed: send `Authorization: Bearer <key>`.") -> None:
+        super().__init__(message)
+
 
 class PermissionDenied(ClientError):
     """The credential lacks the scope."""

@@ -16,7 +16,7 @@ from gateway.errors import BadRequest, Unauthorized
 from gateway.execution.run import within
 from gateway.http.tokens import Tokens
 from gateway.viewer import READ, Principal, Viewer
-from gateway.writing.api_keys import find_key
+from gateway.writing.api_keys import ApiKey, find_key
 from gateway.writing.last_used import LastUsed
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ class Credentials:
     async def viewer(self, token: str | None, organization: str | None) -> Viewer:
         """The viewer that a bearer token stands for, in the organization asked for or else the credential's own."""
         if not token:
-            raise Unauthorized("A credential is needed: send `Authorization: Bearer <key>`.")
+            raise Unauthorized
         digest = hashlib.sha256(token.encode(errors="surrogatepass")).digest()
         principal = self._known.get(digest)
         if principal is None:
@@ -76,6 +76,10 @@ class Credentials:
             self.last_used.mark(principal.key_id)
         return principal.viewer(None if organization is None else _organization_id(organization))
 
+    async def _look_up(self, token: str) -> ApiKey | None:
+        async with self._looking_up:
+            return await find_key(self.database, token)
+
     async def _check(self, token: str, digest: bytes) -> Principal:
         if self.tokens is not None and token.count(".") == 2:
             principal, seconds = await self.tokens.check(token)
@@ -83,8 +87,7 @@ class Credentials:
             return principal
         if self._refused.get(digest):
             raise Unauthorized("The credential is not known.")
-        async with self._looking_up:
-            key = await within(self._deadline, find_key(self.database, token))
+        key = await within(self._deadline, self._look_up(token))
         if key is None:
             self._refused.put(digest, True, self._cache_seconds)
             raise Unauthorized("The credential is not known.")

@@ -129,7 +129,7 @@ class GraphQL:
         work = execute_prepared(prepared, self.documents, context, self.manners.deadline)
         answer = await attended(request.receive, work)
         if context.viewer is None and Unauthorized.code in answer.codes:
-            raise Unauthorized("A credential is needed: send `Authorization: Bearer <key>`.")
+            raise Unauthorized
         if self.may_see_cost(request, context):
             answer.body["extensions"] = {"cost": {"actual": prepared.cost, "limit": self.documents.limits.cost}}
         return self.encode(answer, media)

@@ -30,7 +30,7 @@ class Context:
     def known_viewer(self) -> Viewer:
         """Who asks; `Unauthorized` where nobody is known."""
         if self.viewer is None:
-            raise Unauthorized("A credential is needed: send `Authorization: Bearer <key>`.")
+            raise Unauthorized
         return self.viewer
 
     def unless_secret(self, mask: Callable[[str], str], text: str | None) -> str | None:
@@ -43,7 +43,7 @@ class Context:
     def reader(self) -> Reader:
         """The reader of the viewer's organization; `Unauthorized` where nobody is known."""
         if self.rows is None:
-            raise Unauthorized("A credential is needed: send `Authorization: Bearer <key>`.")
+            raise Unauthorized
         return self.rows
 
 

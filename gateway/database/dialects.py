@@ -77,10 +77,18 @@ def _json_each(element: _Each, compiler: SQLCompiler, **options: Any) -> str:
     return f"json_each({compiler.process(element.clauses, **options)})"
 
 
-def ids_as_rows(ids: Iterable[str] | BindParameter[list[str]], name: str = "wanted") -> TableValuedAlias:
+Ids = Iterable[str] | BindParameter[list[str]]
+
+
+def ids_as_rows(ids: Ids, name: str = "wanted") -> TableValuedAlias:
     """A table of one column, `value`, with a row for each id; the ids may be a parameter that is given later."""
     many = ids if isinstance(ids, BindParameter) else bindparam(None, list(ids), type_=Texts())
     return _Each(many).table_valued("value", name=name)
+
+
+def at_most(number: int) -> ColumnElement[int]:
+    """A LIMIT that is part of the statement: for a parameter, PostgreSQL would plan as if it were a tenth of the table."""
+    return literal_column(str(int(number)), Integer())
 
 
 class _Condition(GenericFunction[bool]):

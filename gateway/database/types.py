@@ -1,8 +1,9 @@
 """Column types whose Python values are the same on every database: ids are strings, times are UTC, bodies are bytes."""
 
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import CHAR, BindParameter, ColumnElement, DateTime, Numeric, Row, Select, String, Text
 from sqlalchemy.engine import Dialect
@@ -75,6 +76,11 @@ class Id(TypeDecorator[str]):
         return _AsText(column, type_=self)
 
 
+def _in_utc(value: datetime) -> datetime:
+    """asyncpg tells UTC, and for the first and last instant of all no zone at all."""
+    return value if value.tzinfo is UTC else value.replace(tzinfo=UTC)
+
+
 class UtcDateTime(TypeDecorator[datetime]):
     """An instant, UTC, to the microsecond: `timestamptz` on PostgreSQL, `2026-05-06T10:00:00.000000Z` on SQLite.
 
@@ -83,6 +89,10 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     impl = DateTime(timezone=True)
     cache_ok = True
+    readers: ClassVar[Mapping[str, Callable[[Any], datetime]]] = {
+        "postgresql": _in_utc,
+        "sqlite": datetime.fromisoformat,
+    }
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         return dialect.type_descriptor(DateTime(timezone=True) if dialect.name == "postgresql" else String(27))
@@ -98,10 +108,15 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        # asyncpg tells UTC, and for the first and last instant of all no zone at all.
-        return value.replace(tzinfo=UTC) if dialect.name == "postgresql" else datetime.fromisoformat(value)
+        return None if value is None else self.readers[dialect.name](value)
+
+    def read_column(self, values: Sequence[Any], dialect: Dialect) -> list[datetime | None]:
+        """What the driver returned for many rows, at once."""
+        read = self.readers[dialect.name]
+        try:
+            return list(map(read, values))
+        except (TypeError, AttributeError):
+            return [None if value is None else read(value) for value in values]
 
 
 class DecimalString(TypeDecorator[str]):
@@ -116,5 +131,9 @@ class DecimalString(TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
         return Decimal(value) if value is not None and dialect.name == "postgresql" else value
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
-        return format(value, "f") if isinstance(value, Decimal) else value
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002
+        return _digits
+
+
+def _digits(value: Any) -> Any:
+    return format(value, "f") if isinstance(value, Decimal) else value

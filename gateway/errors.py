@@ -353,7 +353,9 @@ class StatementTimeout(ClientError):
     code = "DEADLINE_EXCEEDED"
     status = 504
 
-    def __init__(self, message: str = "The database took too long. Ask for less: fewer rows, a narrower filter.") -> None:
+    def __init__(
+        self, message: str = "The database took too long. Ask for less: fewer rows, a narrower filter."
+    ) -> None:
         super().__init__(message)
 
 

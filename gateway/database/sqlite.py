@@ -34,7 +34,12 @@ class SQLite:
 
     def __init__(self, arguments: Sequence[Any], options: Mapping[str, Any], size: int, *, patience: float) -> None:
         self._arguments = tuple(arguments)
-        self._options = {**options, "check_same_thread": False, "isolation_level": None, "cached_statements": STATEMENTS}
+        self._options = {
+            **options,
+            "check_same_thread": False,
+            "isolation_level": None,
+            "cached_statements": STATEMENTS,
+        }
         self._here: sqlite3.Connection | None = None
         self._until = 0.0
         self._slow: dict[str, float] = {}

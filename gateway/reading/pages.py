@@ -55,10 +55,13 @@ class Order:
 
     def position(self, columns: Any, row: AnyRow) -> Position:
         """Where a row of the table with these columns stands."""
-        value = row._mapping[self.column]
+        return self.place(columns, row._mapping[self.column], row._mapping["id"])
+
+    def place(self, columns: Any, value: Any, id_: str) -> Position:
+        """The position of a value, which may be None, and an id."""
         if value is None:
             value = datetime.fromisoformat(GREATEST_TIME) if _is_time(columns[self.column]) else GREATEST_INTEGER
-        return value, row._mapping["id"]
+        return value, id_
 
 
 @dataclass(frozen=True, slots=True)

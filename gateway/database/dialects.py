@@ -87,7 +87,7 @@ def ids_as_rows(ids: Ids, name: str = "wanted") -> TableValuedAlias:
 
 
 def at_most(number: int) -> ColumnElement[int]:
-    """A LIMIT that is part of the statement: for a parameter, PostgreSQL would plan as if it were a tenth of the table."""
+    """A LIMIT that is part of the statement; where it is a parameter, PostgreSQL plans for a tenth of the table."""
     return literal_column(str(int(number)), Integer())
 
 

@@ -123,4 +123,6 @@ class SQLite:
         return connection
 
     async def _connect(self) -> aiosqlite.Connection:
-        return await aiosqlite.Connection(lambda: self._open(BUSY_MS), iter_chunk_size=64)
+        connection = aiosqlite.Connection(lambda: self._open(BUSY_MS), iter_chunk_size=64)
+        await connection
+        return connection

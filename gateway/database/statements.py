@@ -34,7 +34,7 @@ class Prepared:
 
     def __init__(self, statement: AnySelect | TextClause, dialect: Dialect) -> None:
         compiled: Any = statement.compile(dialect=dialect)
-        columns = statement.selected_columns if isinstance(statement, Select) else {}
+        columns: Any = statement.selected_columns if isinstance(statement, Select) else {}
         self.text: str = compiled.string
         self.names: tuple[str, ...] = tuple(columns.keys())
         self._readers = tuple(_reader(column.type, dialect) for column in columns.values())

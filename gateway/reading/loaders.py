@@ -190,7 +190,7 @@ class OrganizationOf(Question[AnyRow | None]):
 
 
 @lru_cache(maxsize=STATEMENTS)
-def prepared_for(question: Question[Any], sees_secrets: bool, dialect: Dialect) -> Prepared:
+def prepared_for(question: Any, sees_secrets: bool, dialect: Dialect) -> Prepared:
     """The statement of a question that was split."""
     return Prepared(question.statement(Scope(ORGANIZATION, NOW, sees_secrets), IDS), dialect)
 

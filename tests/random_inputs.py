@@ -54,6 +54,8 @@ WRONG_ZONES = ("Mars/Olympus", "", "europe/berlin", "../../etc/passwd", "UTC\n")
 WRONG_IDS = ("", "x", "7f3b0a52", "7f3b0a52-9c1e-4f6d-8a57-2b9d1c0e4f1g", "null", "😀")
 WRONG_CURSORS = ("", "x", "WzFd", "WzEsIiIsMSwyXQ", "eyJhIjoxfQ", "%%%", "WzEsInh4eHh4eCIsbnVsbCxudWxsXQ", "é")
 WRONG_TIMES = ("2026-05-06", "2026-05-06T10:00:00", "soon", "", 1778061600, "2026-13-01T00:00:00Z", None)
+NUMBERS = (0, 1, 200, 2**31 - 1, -1)
+WRONG_METADATA: tuple[Any, ...] = ({}, [1], None, 2**60)
 WRONG_VALUES: tuple[Any, ...] = (None, True, "x", 3.7, -1, 2**31, 10**30, [], ["x"], [[1]], {}, {"x": 1}, {"eq": []})
 SIZES = (1, 2, 3, 5, 10, 50, 500)
 WRONG_SIZES = (0, -1, 501, 2**31 - 1)
@@ -171,20 +173,23 @@ class Inputs:
 
     def value(self, type_: GraphQLInputType, pool: Sequence[Any] = (), *, open_: bool, key: str = "") -> Any:
         """A value of a type; `open_` to variables inside. The values of `pool` belong here; `key` is the field's."""
-        random = self.random
         if isinstance(type_, GraphQLNonNull):
             return self.value(type_.of_type, pool, open_=open_, key=key)
         if isinstance(type_, GraphQLList):
-            if random.random() < 0.1:  # one value stands for a list of it
-                return self.value(type_.of_type, pool, open_=False, key=key)
-            if key == "path":
-                return list(random.choice(PATHS))
-            return [self.inner(type_.of_type, pool, open_, key) for _ in range(random.choice((0, 1, 1, 2, 3)))]
+            return self.list(type_.of_type, pool, open_, key)
         if isinstance(type_, GraphQLInputObjectType):
             return self.object(type_, pool, open_)
         if isinstance(type_, GraphQLEnumType):
-            return Name(random.choice(list(type_.values)))
+            return Name(self.random.choice([*type_.values]))
         return self.scalar(type_.name, pool, key, open_)
+
+    def list(self, type_: GraphQLInputType, pool: Sequence[Any], open_: bool, key: str) -> Any:
+        """A list of some values, or one value that stands for a list of it."""
+        if self.random.random() < 0.1:
+            return self.value(type_, pool, open_=False, key=key)
+        if key == "path":
+            return [*self.random.choice(PATHS)]
+        return [self.inner(type_, pool, open_, key) for _ in range(self.random.choice((0, 1, 1, 2, 3)))]
 
     def inner(self, type_: GraphQLInputType, pool: Sequence[Any], open_: bool, key: str = "") -> Any:
         """A value inside another one; it may be a variable, or null where that is allowed."""
@@ -209,17 +214,22 @@ class Inputs:
         }
 
     def scalar(self, type_: str, pool: Sequence[Any], key: str, open_: bool) -> Any:
+        """A value of a scalar. A time is wrong in variables only: a document that holds such a one is not valid."""
         random = self.random
         if type_ == "Boolean":
             return random.random() < 0.5
         if type_ == "JSON":
-            return random.choice(({}, [1], None, 2**60)) if self.slips() else random.choice(METADATA_VALUES)
+            return random.choice(WRONG_METADATA if self.slips() else METADATA_VALUES)
         if type_ == "Int":
-            return random.choice(pool) if pool and random.random() < 0.8 else random.choice((0, 1, 200, 2**31 - 1, -1))
+            return random.choice(pool if pool and random.random() < 0.8 else NUMBERS)
         if type_ == "DateTime":
-            if not open_ and self.slips():
-                return random.choice(WRONG_TIMES)
-            return self.time(random.choice(pool) if pool else START)
+            is_wrong = not open_ and self.slips()
+            return random.choice(WRONG_TIMES) if is_wrong else self.time(random.choice(pool or (START,)))
+        return self.text(type_, pool, key)
+
+    def text(self, type_: str, pool: Sequence[str], key: str) -> Any:
+        """A text or an id."""
+        random = self.random
         if key == "startsWith":
             return random.choice(STARTS if self.faulty else STARTS[:4])
         if key == "contains":
@@ -242,19 +252,19 @@ class Inputs:
 
 def literal(value: Any, random: Random) -> str:
     """A value as a document writes it."""
-    if value is None or isinstance(value, bool):
-        return json.dumps(value)
-    if isinstance(value, Name):
-        return value
-    if isinstance(value, Variable):
-        return f"${value.name}"
+    if isinstance(value, Name | Variable):
+        return value if isinstance(value, Name) else f"${value.name}"
     if isinstance(value, str):
-        plain = value.isprintable() and '"' not in value and "\\" not in value and value == value.strip() and value
-        if plain and random.random() < 0.1:
-            return f'"""{value}"""'
-        return json.dumps(value, ensure_ascii=random.random() < 0.5)
+        return _quoted(value, random)
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {literal(inner, random)}" for key, inner in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(literal(inner, random) for inner in value) + "]"
-    return repr(value)
+    return json.dumps(value)
+
+
+def _quoted(text: str, random: Random) -> str:
+    is_plain = text.isprintable() and not {'"', "\\"} & {*text} and text == text.strip() != ""
+    if is_plain and random.random() < 0.1:
+        return f'"""{text}"""'
+    return json.dumps(text, ensure_ascii=random.random() < 0.5)

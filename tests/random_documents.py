@@ -15,7 +15,7 @@ import re
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
@@ -503,6 +503,7 @@ async def ask_everywhere(
     """Ask both paths so many documents over all worlds of a database."""
     documents = Documents(SCHEMA, introspection=True)
     everywhere = worlds(database.dialect)
+    await _open(database)
     for number, world in enumerate(everywhere):
         started, before = time.perf_counter(), tally.asked
         share = count * (number + 1) // len(everywhere) - count * number // len(everywhere)
@@ -510,6 +511,13 @@ async def ask_everywhere(
             yield difference
         asked, spent = tally.asked - before, time.perf_counter() - started
         tell(f"{database.dialect} {world.name}: {asked:,} asked of both paths, {asked / spent:,.0f} a second; {tally}")
+
+
+async def _open(database: Database) -> None:
+    """Open every connection of the pool: asyncpg complains of one that is given up halfway, as failed requests do."""
+    async with AsyncExitStack() as connections:
+        for _ in range(database.engine.pool.size()):  # type: ignore[attr-defined]
+            await connections.enter_async_context(database.connect())
 
 
 def _no_variable(*_: Any) -> NoReturn:

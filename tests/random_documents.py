@@ -51,10 +51,20 @@ from tests.random_rows import World, worlds
 from tests.rows import OURS, THEIRS
 
 SCHEMA: GraphQLSchema = schema._schema
-FAULTY = 0.12  # of the documents hold something that may be wrong
+FAULTY = 0.2  # of the documents hold something that may be wrong
 DEEPEST = 7
-WEIGHTS = {"batches": 4, "callbackDeliveries": 4, "callbackAttempts": 3, "batch": 3, "callbackDelivery": 3, "node": 2}
 COMPOSITE_WEIGHT = 2.5
+WEIGHTS = {
+    "batches": 10,
+    "callbackDeliveries": 10,
+    "callbackAttempts": 8,
+    "batch": 8,
+    "callbackDelivery": 8,
+    "callbackStats": 5,
+    "node": 5,
+    "timeline": 5,
+    "byHost": 5,
+}
 SELECTABLE = ("Batch", "BatchCallbackDelivery", "BatchCallbackDeliveryAttempt")
 FRAGMENTS_ON = (
     *SELECTABLE,
@@ -277,7 +287,7 @@ class Author:
         fields: dict[str, GraphQLField] = getattr(on, "fields", {})
         may_go_on = depth < DEEPEST and self.fields_left > 0
         choices = {
-            name: WEIGHTS.get(name, 1) if on.name == "Query" else 1 if is_leaf else COMPOSITE_WEIGHT
+            name: 1 if is_leaf else WEIGHTS.get(name, COMPOSITE_WEIGHT)
             for name, field_ in fields.items()
             if (is_leaf := is_leaf_type(get_named_type(field_.type))) or may_go_on or depth == 0
         }
@@ -307,12 +317,13 @@ class Author:
         for name, argument in field_.args.items():
             required = isinstance(argument.type, GraphQLNonNull) and argument.default_value is Undefined
             if name in chosen:
-                made: Callable[[bool], Any] = lambda _, value=chosen[name]: value  # type: ignore[misc]  # noqa: E731
-            elif required or (not chosen and random.random() < 0.35 and self.is_wanted(name, given)):
+                value = self.fixed(argument.type, chosen[name])
+            elif required or (not chosen and random.random() < 0.45 and self.is_wanted(name, given)):
                 made = self.inputs.argument(on, name, argument.type)
+                value = self.argument(argument.type, made, argument.default_value)
             else:
                 continue
-            given[name] = literal(self.argument(argument.type, made, argument.default_value), random)
+            given[name] = literal(value, random)
         return given
 
     def is_wanted(self, name: str, given: dict[str, str]) -> bool:
@@ -336,6 +347,14 @@ class Author:
         for end in ends:
             size = end in {"first", "last"}
             yield end, self.random.choice((1, 2, 3, 50)) if size else self.random.choice(alike)
+
+    def fixed(self, type_: GraphQLInputType, value: Any) -> Any:
+        """A value that must be this one, or a variable that is never absent or null."""
+        if self.random.random() < 0.65:
+            return value
+        return self.variable(
+            type_ if isinstance(type_, GraphQLNonNull) else GraphQLNonNull(type_), False, lambda: value
+        )
 
     def argument(self, type_: GraphQLInputType, made: Callable[[bool], Any], default: Any) -> Any:
         """A value, null or a variable for an argument."""
@@ -500,14 +519,14 @@ async def ask_over(
 async def ask_everywhere(
     database: Database, count: int, seed: int, tally: Tally, tell: Callable[[str], None] = lambda _: None
 ) -> AsyncIterator[Difference]:
-    """Ask both paths so many documents over all worlds of a database."""
-    documents = Documents(SCHEMA, introspection=True)
+    """Ask both paths so many documents over all worlds of a database, as in development and as in production by turns."""
+    manners = [Documents(SCHEMA, introspection=introspection) for introspection in (True, False)]
     everywhere = worlds(database.dialect)
     await _open(database)
     for number, world in enumerate(everywhere):
         started, before = time.perf_counter(), tally.asked
         share = count * (number + 1) // len(everywhere) - count * number // len(everywhere)
-        async for difference in ask_over(world, database, documents, share, seed, tally):
+        async for difference in ask_over(world, database, manners[number % 2], share, seed, tally):
             yield difference
         asked, spent = tally.asked - before, time.perf_counter() - started
         tell(f"{database.dialect} {world.name}: {asked:,} asked of both paths, {asked / spent:,.0f} a second; {tally}")

@@ -54,21 +54,21 @@ class Tally:
 
 async def ordinary(request: GraphQLRequest, documents: Documents, context: Context) -> Told:
     """The answer of the ordinary executor."""
-    answer = await run(request, documents, context)
-    return told(answer, encode(answer.body, 200, JSON).body, planned=False)
+    return told(await run(request, documents, context, plans=False))
 
 
 async def planned(request: GraphQLRequest, documents: Documents, context: Context) -> Told:
     """The answer of the planned path, where there is a plan."""
-    return await ordinary(request, documents, context)
+    return told(await run(request, documents, context))
 
 
-def told(answer: Answer, content: bytes | memoryview, *, planned: bool) -> Told:
+def told(answer: Answer) -> Told:
     """An answer to compare: ids of requests are nobody's business, and errors come in no order."""
     body = dict(answer.body)
     if "errors" in body:
         body["errors"] = sorted(map(_comparable, body["errors"]))
-    return Told(answer.outcome, bytes(content), json.dumps(body), planned)
+    content = bytes(encode(answer.content, 200, JSON).body)
+    return Told(answer.outcome, content, json.dumps(body), answer.planned)
 
 
 def _comparable(error: dict[str, Any]) -> str:
@@ -80,7 +80,10 @@ def _comparable(error: dict[str, Any]) -> str:
 def difference(ordinary: Told, planned: Told) -> str | None:
     """What differs between two answers, in words; None where nothing does."""
     if ordinary.outcome is not planned.outcome:
-        return f"ordinary {ordinary.outcome.name}, planned {planned.outcome.name}"
+        return (
+            f"ordinary {ordinary.outcome.name}, planned {planned.outcome.name}\n"
+            f"ordinary {ordinary.comparable}\n planned {planned.comparable}"
+        )
     if ordinary.comparable != planned.comparable:
         return f"ordinary {ordinary.comparable}\n planned {planned.comparable}"
     if ordinary.outcome is Outcome.COMPLETE and ordinary.content != planned.content:

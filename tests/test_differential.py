@@ -38,7 +38,6 @@ async def test_both_paths_answer_alike(database: Database, capsys: pytest.Captur
 
 
 @pytest.mark.parametrize("name", READY)
-@pytest.mark.xfail(strict=False, reason="there is no planned path yet")
 async def test_a_ready_document_is_planned(database: Database, name: str) -> None:
     query, variables = READY[name]
     await store(database, history(3))

@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
+from types import NoneType
 from typing import Any, cast
 
 import msgspec
@@ -375,6 +376,8 @@ class Many(Completed):
     nullable: bool
 
     async def values(self, values: Values, run: Run) -> Values:
+        if not {type(value) for value in values} <= {list, NoneType}:
+            raise Odd("no list")
         made = iter(await self.entries.values(list(chain.from_iterable(value or () for value in values)), run))
         return _nullable((None if value is None else [next(made) for _ in value] for value in values), self.nullable)
 
@@ -492,7 +495,9 @@ class Listed(Later):
         question = connection.question
         prepared, raw = await run.reader.read(question, [run.reader.organization])
         page = Page.of(question.asked, cast("Sequence[AnyRow]", raw))
-        return await self._selection.objects(Paged(connection, Rows(prepared, page.rows), page), run)
+        rows = Rows(prepared, page.rows)
+        rows.column(question.order.column)  # which must be readable, whether or not a cursor is made of it
+        return await self._selection.objects(Paged(connection, rows, page), run)
 
 
 class OfPage(Later):

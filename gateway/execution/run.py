@@ -192,6 +192,7 @@ async def _by_plan(prepared: Prepared, documents: Documents, context: Context, d
         if limit.expired():
             raise _too_late(deadline) from None
         logger.debug("answered without its plan: %r", odd)
+        context.rows.start_over()
         return None
 
 

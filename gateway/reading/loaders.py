@@ -217,6 +217,12 @@ class Reader:
         for task in self._fetching:
             task.cancel()
 
+    def start_over(self) -> None:
+        """Forget what was asked, when another way of asking begins."""
+        for task in self._fetching:
+            task.cancel()
+        self._loaders = {}
+
     @property
     def organization(self) -> str:
         """The organization whose rows are read."""

@@ -50,7 +50,7 @@ def rows_of_parents(
     if after is not None:
         rows = rows.where(order.beyond(table.c, after))
     joined, child = first_of_each(parents, rows, "child")
-    picked = _pick(child, {*columns, parent.name, order.column})
+    picked = _pick(child, {*columns, parent.name})
     return select(*picked).select_from(joined).order_by(*order.by(child.c))
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from gateway.database.pool import SECONDS_TO_STOP
 from gateway.database.postgresql import PostgreSQL
 from gateway.database.sqlite import BUSY_MS, SQLite
 from gateway.database.statements import Prepared
@@ -28,7 +29,6 @@ DRIVERS = {
     "postgres": "postgresql+asyncpg",
     "postgresql": "postgresql+asyncpg",
 }
-SECONDS_TO_STOP = 2.0
 NOT_FOR_THE_DRIVER = {"prepared_statement_cache_size", "prepared_statement_name_func", "async_fallback"}
 ONE = text("SELECT 1")
 

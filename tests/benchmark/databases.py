@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import asyncpg
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from sqlalchemy import make_url
 
 from gateway.database.engine import Database
@@ -39,28 +39,35 @@ class Filled:
 async def filled(kind: str, layout: Layout, postgres: str = POSTGRES, *, many: bool = False) -> AsyncIterator[Filled]:
     """A database of that kind with these rows."""
     async with _made(kind, postgres) as url:
-        database = Database(url)
-        try:
+        async with _database(url) as database:
             await migrate(database)
-            with Progress(
-                TextColumn(f"{kind}: {{task.description}}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                console=console,
-                transient=True,
-            ) as progress:
-                task = progress.add_task("rows")
-                await fill(
-                    url,
-                    layout,
-                    lambda what, done, of: progress.update(task, description=what, completed=done, total=of),
-                    many=many,
-                )
+        with Progress(
+            TextColumn(f"{kind}: {{task.description}}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+        ) as progress:
+            tasks: dict[str, TaskID] = {}
+
+            def report(what: str, done: int, of: int) -> None:
+                if what not in tasks:
+                    tasks[what] = progress.add_task(what)
+                progress.update(tasks[what], completed=done, total=of)
+
+            await fill(url, layout, report, many=many)
+        async with _database(url) as database:
             key = await create_key(database, ORGANIZATION, "benchmark", [READ])
-        finally:
-            await database.close()
         yield Filled(kind, url, key, layout)
+
+
+@asynccontextmanager
+async def _database(url: str) -> AsyncIterator[Database]:
+    database = Database(url)
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 @asynccontextmanager

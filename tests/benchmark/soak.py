@@ -55,13 +55,14 @@ async def run(arguments: argparse.Namespace) -> list[Sheet]:
 async def _sampled(
     load: asyncio.Future[Count], server: Server, database: Filled, postgres: str, seconds: float
 ) -> list[Held]:
-    samples = []
+    """What the server holds while the load lasts."""
+    samples: list[Held] = []
     started = time.perf_counter()
-    while not load.done():
-        await asyncio.wait({load}, timeout=min(SECONDS_BETWEEN, seconds / 10))
-        samples.append(await _held(server, database, postgres))
-        passed = time.perf_counter() - started
-        console.print(f"{database.kind}: {passed:,.0f} s, {samples[-1].rss_mb:.1f} MB", end="\r", highlight=False)
+    with console.status(database.kind) as status:
+        while not (await asyncio.wait({load}, timeout=min(SECONDS_BETWEEN, seconds / 10)))[0]:
+            samples.append(await _held(server, database, postgres))
+            passed = time.perf_counter() - started
+            status.update(f"{database.kind}: {passed:,.0f} of {seconds:,.0f} s, {samples[-1].rss_mb:.1f} MB")
     return samples
 
 

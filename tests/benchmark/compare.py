@@ -14,7 +14,7 @@ from tests.benchmark.measure import Bodies, Effort, Lane, Samples, compare, take
 from tests.benchmark.refusal import Refused
 from tests.benchmark.requests import Question, questions
 from tests.benchmark.rows import Layout
-from tests.benchmark.servers import CONTESTANTS, Server, running
+from tests.benchmark.servers import CONTESTANTS, Server, addresses, running
 from tests.benchmark.table import Sheet, console
 from tests.benchmark.targets import PARTS, figures_sheet, targets_sheet
 
@@ -48,7 +48,7 @@ async def _on(
         for name in dict.fromkeys(["development", *(lane.server for lane in lanes)]):
             console.print(f"{database.kind}: {CONTESTANTS[name].title} starts", highlight=False)
             servers[name] = await stack.enter_async_context(running(CONTESTANTS[name], database.url))
-        bodies = await compare(lanes, servers, asked)
+        bodies = await compare(lanes, addresses(servers), asked)
         compare_faces(bodies)
         paths = await _paths(servers["development"], asked, dict.fromkeys(lane.question for lane in lanes))
         samples: Samples = {}

@@ -8,7 +8,7 @@ from tests.benchmark.databases import filled
 from tests.benchmark.measure import Effort, Lane, Samples, compare, ratio, take_rounds
 from tests.benchmark.requests import deep_questions
 from tests.benchmark.rows import Layout
-from tests.benchmark.servers import CONTESTANTS, running
+from tests.benchmark.servers import CONTESTANTS, addresses, running
 from tests.benchmark.table import Sheet, console, figure
 from tests.benchmark.targets import judged
 
@@ -35,7 +35,7 @@ async def run(arguments: argparse.Namespace) -> list[Sheet]:
                 name: await stack.enter_async_context(running(CONTESTANTS[name], database.url)) for name in SERVERS
             }
             lanes = [Lane(server, question) for server in SERVERS for question in asked]
-            bodies = await compare(lanes, servers, asked)
+            bodies = await compare(lanes, addresses(servers), asked)
             for server in SERVERS:
                 console.print(f"{kind}: {CONTESTANTS[server].title}", highlight=False)
                 samples: Samples = {}

@@ -83,6 +83,9 @@ class Driver(Protocol):
     async def open(self) -> None:
         """Connect."""
 
+    async def close(self) -> None:
+        """End all connections."""
+
     async def batch(self, id_: str) -> Sequence[Any]:
         """One batch's row, or none."""
         ...
@@ -119,6 +122,10 @@ class Postgresql:
     async def open(self) -> None:
         """Connect."""
         self.pool = await asyncpg.create_pool(self.url)
+
+    async def close(self) -> None:
+        """End all connections."""
+        await self.pool.close()
 
     async def batch(self, id_: str) -> Sequence[Any]:
         """One batch's row, or none."""
@@ -158,6 +165,10 @@ class Sqlite:
     async def open(self) -> None:
         """Connect."""
         self.file = sqlite3.connect(self.path, isolation_level=None)
+
+    async def close(self) -> None:
+        """End the connection."""
+        self.file.close()
 
     async def batch(self, id_: str) -> Sequence[Any]:
         """One batch's row, or none."""
@@ -207,6 +218,7 @@ class Handwritten:
         if scope["type"] == "lifespan":
             await self.driver.open()
             await _live(receive, send)
+            await self.driver.close()
             return
         body = (await receive())["body"]
         asked = self.decode(body).variables

@@ -8,7 +8,7 @@ from itertools import cycle
 from statistics import median
 from typing import Any, Literal
 
-from tests.benchmark.client import Exchange, ask, send
+from tests.benchmark.client import Address, Exchange, ask, send
 from tests.benchmark.refusal import Refused
 from tests.benchmark.requests import Question
 from tests.benchmark.servers import Server
@@ -59,13 +59,12 @@ Samples = dict[Lane, list[Sample]]
 Bodies = dict[Lane, list[bytes]]
 
 
-async def compare(lanes: Iterable[Lane], servers: Mapping[str, Server], questions: Mapping[str, Question]) -> Bodies:
+async def compare(lanes: Iterable[Lane], addresses: Mapping[str, Address], questions: Mapping[str, Question]) -> Bodies:
     """What each lane answers to the first requests of its question. `Refused` where two servers differ."""
     bodies: Bodies = {}
     for lane in lanes:
         requests = questions[lane.question].requests[:CHECKED]
-        address = servers[lane.server].address
-        bodies[lane] = [(await ask(address, request)).body for request in requests]
+        bodies[lane] = [(await ask(addresses[lane.server], request)).body for request in requests]
         first = next(other for other in bodies if other.question == lane.question)
         for ours, theirs in zip(bodies[first], bodies[lane], strict=True):
             if not same(ours, theirs):

@@ -9,7 +9,7 @@ from tests.benchmark.measure import Effort, Lane, compare, ratio, take_rounds
 from tests.benchmark.refusal import Refused
 from tests.benchmark.requests import questions
 from tests.benchmark.rows import Layout
-from tests.benchmark.servers import gateway, running
+from tests.benchmark.servers import addresses, gateway, running
 from tests.benchmark.table import Sheet, console, figure
 
 QUESTIONS = ("page20", "one", "typename", "rest50")
@@ -33,7 +33,7 @@ async def run(arguments: argparse.Namespace) -> list[Sheet]:
             for question in QUESTIONS:
                 console.print(f"{kind}: {question}", highlight=False)
                 lanes = [Lane(name, question) for name in servers]
-                bodies = await compare(lanes, servers, asked)
+                bodies = await compare(lanes, addresses(servers), asked)
                 a, b = (await take_rounds(lanes, servers, asked, bodies, effort)).values()
                 rows.append(
                     [

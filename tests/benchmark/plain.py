@@ -3,6 +3,9 @@
 The same resolvers and loaders; no credential, no limits, no caches of documents.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from fastapi import FastAPI
 from strawberry.fastapi import BaseContext, GraphQLRouter
 
@@ -30,9 +33,14 @@ def create_app(url: str) -> FastAPI:
     """The schema over the rows of a database."""
     database = Database(url)
 
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await database.close()
+
     async def context() -> PlainContext:
         return PlainContext(Context.of(VIEWER, database))
 
-    app = FastAPI()
+    app = FastAPI(lifespan=lifespan)
     app.include_router(GraphQLRouter(schema, context_getter=context), prefix="/graphql")
     return app

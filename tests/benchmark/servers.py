@@ -97,6 +97,11 @@ async def running(contestant: Contestant, database_url: str) -> AsyncIterator[Se
             await reading
 
 
+def addresses(servers: Mapping[str, Server]) -> dict[str, Address]:
+    """Where they listen."""
+    return {name: server.address for name, server in servers.items()}
+
+
 def take_own_core() -> None:
     """Keep the client off the core that the servers have, where there are two."""
     if len(CORES) > 1:

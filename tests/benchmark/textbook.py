@@ -8,7 +8,8 @@ knows no organization and masks nothing.
 import base64
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -236,7 +237,13 @@ schema = strawberry.Schema(query=Query, config=StrawberryConfig(scalar_map=SCALA
 
 def create_app(url: str) -> FastAPI:
     """The twin over the rows of a database."""
-    sessions = async_sessionmaker(create_async_engine(url))
+    engine = create_async_engine(url)
+    sessions = async_sessionmaker(engine)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await engine.dispose()
 
     async def context() -> dict[str, Any]:
         return {
@@ -245,6 +252,6 @@ def create_app(url: str) -> FastAPI:
             "attempts": attempts_loader(sessions),
         }
 
-    app = FastAPI()
+    app = FastAPI(lifespan=lifespan)
     app.include_router(GraphQLRouter(schema, context_getter=context), prefix="/graphql")
     return app

@@ -139,8 +139,8 @@ async def test_a_large_answer_in_pieces_is_taken_whole() -> None:
 
 
 def test_a_ratio_is_the_median_of_the_rounds() -> None:
-    ours = [Sample(requests, 1.0, cpu_seconds=1.0) for requests in (10, 1000, 30)]
-    theirs = [Sample(10, 1.0, cpu_seconds=2.0)] * 3
+    ours = [Sample(requests, 1.0, cpu_seconds=1.0, client_seconds=0.0) for requests in (10, 1000, 30)]
+    theirs = [Sample(10, 1.0, cpu_seconds=2.0, client_seconds=0.0)] * 3
     assert ratio(ours, theirs, "requests/s") == 3
     assert ratio(ours, theirs, "time") == pytest.approx(1 / 3)
     assert ratio(ours, theirs, "CPU") == pytest.approx(0.1 / 0.6)

@@ -15,6 +15,7 @@ HEAD_END = b"\r\n\r\n"
 OK = b"HTTP/1.1 200 "
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 ERRORS = b'"errors":'
+SECONDS_TO_ANSWER = 60.0
 
 Exchange = tuple[bytes, bytes | None]  # a request, and the body that must come if it is known
 
@@ -48,7 +49,7 @@ class Load:
     until: float
     answered: int = 0
     failure: str | None = None
-    last: Answer | None = None
+    last: bytes = b""
     finished: asyncio.Event = field(default_factory=asyncio.Event)
     open: int = 0
 
@@ -58,14 +59,14 @@ class Load:
             return None
         return next(self.exchanges, None)
 
-    def take(self, expected: bytes | None, answer: Answer) -> None:
-        """Count an answer, or find it wrong."""
-        if ERRORS in answer.body:
-            self.failure = f"an answer with errors: {answer.body[:500]!r}"
-        elif expected is not None and answer.body != expected:
-            self.failure = f"another payload than before: {answer.body[:500]!r} instead of {expected[:500]!r}"
+    def take(self, expected: bytes | None, received: bytes, start: int) -> None:
+        """Count an answer, whose body starts there, or find it wrong."""
+        if received.find(ERRORS, start) >= 0:
+            self.failure = f"an answer with errors: {received[start : start + 500]!r}"
+        elif expected is not None and received[start:] != expected:
+            self.failure = f"another payload than before: {received[start : start + 500]!r}, not {expected[:500]!r}"
         self.answered += 1
-        self.last = answer
+        self.last = received
 
     def ended(self) -> None:
         """One connection less."""
@@ -113,11 +114,15 @@ class Connection(asyncio.Protocol):
             self.send()
             return
         start = end + len(HEAD_END)
-        if len(received) < start + int(length[1]):
+        missing = start + int(length[1]) - len(received)
+        if missing > 0:
             self.received = received
             return
         self.received = b""
-        self.load.take(self.expected, Answer(received[:start], received[start:]))
+        if missing < 0:
+            self.load.failure = f"more than was announced: {received[:missing]!r} and {received[missing:]!r}"
+        else:
+            self.load.take(self.expected, received, start)
         self.send()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -129,24 +134,23 @@ class Connection(asyncio.Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many requests were answered, and in how many seconds."""
+    """How many requests were answered, in how many seconds, and how much of these the client itself has worked."""
 
     requests: int
     seconds: float
+    client_seconds: float
 
 
 async def send(address: Address, exchanges: Iterator[Exchange], connections: int, seconds: float) -> Count:
     """Send requests for so long. `Refused` where anything is not as it must be."""
     load = Load(exchanges, float("inf"))
     opened = await _connect(address, load, connections)
-    started = time.perf_counter()
+    started, spent = time.perf_counter(), time.process_time()
     load.until = started + seconds
     for connection in opened:
         connection.send()
-    await load.finished.wait()
-    if load.failure is not None:
-        raise Refused(load.failure)
-    return Count(load.answered, time.perf_counter() - started)
+    await _finished(load, seconds)
+    return Count(load.answered, time.perf_counter() - started, time.process_time() - spent)
 
 
 async def ask(address: Address, request: bytes) -> Answer:
@@ -154,10 +158,19 @@ async def ask(address: Address, request: bytes) -> Answer:
     load = Load(iter([(request, None)]), float("inf"))
     (connection,) = await _connect(address, load, 1)
     connection.send()
-    await load.finished.wait()
-    if load.failure is not None or load.last is None:
-        raise Refused(load.failure or "no answer")
-    return load.last
+    await _finished(load, 0)
+    head, _, body = load.last.partition(HEAD_END)
+    return Answer(head, body)
+
+
+async def _finished(load: Load, seconds: float) -> None:
+    """Wait for the last answers; `Refused` where they do not come or are not as they must be."""
+    try:
+        await asyncio.wait_for(load.finished.wait(), seconds + SECONDS_TO_ANSWER)
+    except TimeoutError:
+        raise Refused(f"no answer in {SECONDS_TO_ANSWER:g} s") from None
+    if load.failure is not None:
+        raise Refused(load.failure)
 
 
 async def _connect(address: Address, load: Load, connections: int) -> list[Connection]:

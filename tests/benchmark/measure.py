@@ -29,11 +29,12 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One measurement of a lane."""
+    """One measurement of a lane; of its seconds, those that server and client have worked."""
 
     requests: int
     seconds: float
     cpu_seconds: float
+    client_seconds: float
 
     @property
     def rate(self) -> float:
@@ -44,6 +45,16 @@ class Sample:
     def cpu_ms(self) -> float:
         """What one request costs the server."""
         return self.cpu_seconds / self.requests * 1000
+
+    @property
+    def busy(self) -> float:
+        """The share of the time in which the server worked: with threads more than 1, if there are cores."""
+        return self.cpu_seconds / self.seconds
+
+    @property
+    def client_busy(self) -> float:
+        """The share of the time in which the client worked. Near 1, it is the client that is measured."""
+        return self.client_seconds / self.seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +119,7 @@ async def take_rounds(
         asked = exchanges(questions[lane.question], bodies[lane], seed)
         before = server.cpu_seconds()
         count = await send(server.address, asked, effort.connections, seconds)
-        return Sample(count.requests, count.seconds, server.cpu_seconds() - before)
+        return Sample(count.requests, count.seconds, server.cpu_seconds() - before, count.client_seconds)
 
     for lane in samples:
         await sample(lane, -1, min(effort.seconds, WARM_UP))

@@ -100,8 +100,6 @@ def _fraction(second: int) -> int:
 class Sqlite:
     """How SQLite says it."""
 
-    concat_bytes = "CAST({text} AS BLOB)"
-
     def id(self, kind: int, number: str) -> str:
         """The id of a number."""
         parts = ", ".join(f"({number}) * {factor} % {size}" for factor, size in FACTORS)
@@ -114,6 +112,10 @@ class Sqlite:
     def signed_time(self, second: str) -> str:
         """The same as text, as a body has it."""
         return self._text(second, "+00:00")
+
+    def body(self, text: str) -> str:
+        """A text as bytes."""
+        return f"CAST({text} AS BLOB)"
 
     def series(self, low: int, high: int) -> str:
         """Rows with the numbers from `low` to below `high` in the column `n`."""
@@ -129,8 +131,6 @@ class Sqlite:
 
 class Postgresql:
     """How PostgreSQL says it."""
-
-    concat_bytes = "convert_to({text}, 'UTF8')"
 
     def id(self, kind: int, number: str) -> str:
         """The id of a number."""
@@ -148,6 +148,10 @@ class Postgresql:
     def signed_time(self, second: str) -> str:
         """The same as text, as a body has it."""
         return f"""to_char(({self.time(second)}) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')"""
+
+    def body(self, text: str) -> str:
+        """A text as bytes."""
+        return f"convert_to({text}, 'UTF8')"
 
     def series(self, low: int, high: int) -> str:
         """Rows with the numbers from `low` to below `high` in the column `n`."""
@@ -226,7 +230,7 @@ def _deliveries(say: Dialect, series: str, group: Group) -> str:
     SELECT {say.id(DELIVERY, f"{group.first_delivery} + n")}, '{ORGANIZATION}', {say.id(BATCH, batch)}, {_url("n")},
       {say.id(SECRET, "n % 7")}, n % {group.deliveries} = 0, 'delivered', {group.attempts}, {max(8, group.attempts)},
       {say.time(created)}, {say.time(f"{created} + {group.attempts}")}, {say.time(f"{created} + {group.attempts}")},
-      'hooks.customer-' || (n % 97) || '.example', 'batch.succeeded', {say.concat_bytes.format(text=body)}
+      'hooks.customer-' || (n % 97) || '.example', 'batch.succeeded', {say.body(body)}
     FROM {series} numbers"""
 
 

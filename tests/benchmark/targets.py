@@ -126,8 +126,10 @@ def figures_sheet(samples: Mapping[str, Samples], ran: Mapping[tuple[str, str], 
                         CONTESTANTS[lane.server].title + (f" ({path})" if path else ""),
                         figure(median(sample.rate for sample in theirs)),
                         figure(median(sample.cpu_ms for sample in theirs)),
+                        f"{median(sample.busy for sample in theirs):.0%}",
+                        f"{median(sample.client_busy for sample in theirs):.0%}",
                         "" if ours is None or lane is lanes[0] else figure(ratio(ours, theirs, "requests/s")),
                     ]
                 )
-    header = ("what", "database", "server", "requests/s", "CPU ms/request", "gateway by this")
+    header = ("what", "database", "server", "requests/s", "CPU ms/request", "busy", "client busy", "gateway by this")
     return Sheet("Figures: medians of the rounds, one server process", header, rows)

@@ -47,11 +47,12 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--databases", type=_names(KINDS), default=KINDS, help="sqlite,postgresql")
         command.add_argument("--postgres", default=POSTGRES, help="a server where databases may be created")
         command.add_argument("--markdown", type=Path, help="write the tables to this file")
-        command.add_argument("--seconds", type=float, default=2.0, help="of one measurement")
         command.add_argument("--connections", type=int, default=1 if name == "depth" else 8)
-        command.add_argument("--batches", type=int, default=2_400, help="with 10 deliveries of 3 attempts")
+        if name != "depth":
+            command.add_argument("--batches", type=int, default=2_400, help="with 10 deliveries of 3 attempts")
         if name != "soak":
             command.add_argument("--rounds", type=int, default=5)
+            command.add_argument("--seconds", type=float, default=2.0, help="of one measurement")
     parts = (*PARTS, compare.MEMORY)
     made["compare"].add_argument("--only", type=_names(parts), default=parts, help=",".join(parts))
     made["depth"].add_argument("--attempts", type=int, default=10_000_000)

@@ -100,6 +100,9 @@ def _fraction(second: int) -> int:
 class Sqlite:
     """How SQLite says it."""
 
+    settle = "ANALYZE"
+    flush = "PRAGMA wal_checkpoint"
+
     def id(self, kind: int, number: str) -> str:
         """The id of a number."""
         parts = ", ".join(f"({number}) * {factor} % {size}" for factor, size in FACTORS)
@@ -131,6 +134,9 @@ class Sqlite:
 
 class Postgresql:
     """How PostgreSQL says it."""
+
+    settle = "VACUUM ANALYZE"
+    flush = "CHECKPOINT"
 
     def id(self, kind: int, number: str) -> str:
         """The id of a number."""
@@ -185,7 +191,9 @@ async def fill(url: str, layout: Layout, report: Report = lambda *_: None, *, ma
         for done, create in enumerate(restored, 1):
             await execute(create)
             report("indexes", done, len(restored))
-        await execute("VACUUM ANALYZE" if isinstance(say, Postgresql) else "ANALYZE")
+        await execute(say.settle)
+        if many:
+            await execute(say.flush)  # now, not while it is measured
 
 
 def _statements(group: Group) -> Iterator[tuple[str, int, Callable[[Dialect, str], str]]]:

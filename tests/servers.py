@@ -127,8 +127,9 @@ def pgbouncer(server: Server, **settings: Any) -> Iterator[Pooler]:
     with _folder() as folder:
         (folder / "pgbouncer.ini").write_text(text)
         with (folder / "log").open("w") as log:
-            command = [_pgbouncer(), folder / "pgbouncer.ini"]
-            process = subprocess.Popen(command, stderr=log, cwd=folder, **_unprivileged())
+            process = subprocess.Popen(
+                [_pgbouncer(), str(folder / "pgbouncer.ini")], stderr=log, cwd=folder, **_unprivileged()
+            )
         try:
             _until_listening(process, pooler.port)
             yield pooler
@@ -176,8 +177,8 @@ def _unprivileged() -> dict[str, Any]:
     return {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
 
 
-def _run(program: str, *arguments: Any, statements: str = "") -> str:
-    done = subprocess.run(
+def _run(program: str, *arguments: str | Path, statements: str = "") -> str:
+    done: subprocess.CompletedProcess[str] = subprocess.run(
         [_postgres(program), *arguments], input=statements, capture_output=True, text=True, check=False, cwd="/",
         **_unprivileged(),
     )  # fmt: skip

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import Table
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
@@ -42,9 +43,7 @@ def partition(server: Server, database: str) -> None:
             f"FOR VALUES WITH (MODULUS {PARTITIONS}, REMAINDER {number});"
             for number in range(PARTITIONS)
         ]
-        statements += [
-            _index(table, name) for name in sorted(index.name for index in table.indexes if not index.unique)
-        ]
+        statements += _indexes(table)
     server.sql("\n".join([*statements, KEYS]), database)
 
 
@@ -76,6 +75,7 @@ def _parents() -> str:
     )
 
 
-def _index(table: Table, name: str) -> str:
-    (index,) = (index for index in table.indexes if index.name == name)
-    return str(CreateIndex(index).compile(dialect=dialect())) + ";"
+def _indexes(table: Table) -> list[str]:
+    """The table's own indexes, as they are but for the unique one, which is among the keys."""
+    postgresql: Any = dialect()  # type: ignore[no-untyped-call]
+    return [f"{CreateIndex(index).compile(dialect=postgresql)};" for index in table.indexes if not index.unique]

@@ -108,12 +108,12 @@ class Pooler:
 
 
 @contextmanager
-def postgres_server() -> Iterator[Server]:
-    """A new, empty server, gone afterwards. Skips the test where PostgreSQL is not installed."""
+def postgres_server(**settings: str) -> Iterator[Server]:
+    """A new, empty server, gone afterwards, with more settings. Skips the test where PostgreSQL is not installed."""
     with _folder() as folder:
         _run("initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
         with (folder / "data" / "postgresql.conf").open("a") as configuration:
-            configuration.write(CONFIGURATION)
+            configuration.write(CONFIGURATION + "".join(f"{name} = '{value}'\n" for name, value in settings.items()))
         with _started(Server(folder, free_port())) as server:
             yield server
 

@@ -56,7 +56,7 @@ LISTS = """query (
     nodes { id } pageInfo { hasNextPage endCursor } totalCount { value precision }
   }
 }"""
-SEED = 1
+SEED = 4  # of a sample whose two organizations lie on different servers
 IDS = [identifier(kind, number) for kind, number in ((0xBA, 1), (0xDE, 1), (0xA7, 1001), (0xBA, 99))]
 
 

@@ -38,6 +38,9 @@ class Database:
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
 
     def _engine(self, **options: Any) -> AsyncEngine:
+        if self.url.query.get("prepared_statement_cache_size") == "0":
+            # asyncpg's own as well: behind PgBouncer the next transaction may find another statement by that name.
+            options["connect_args"] = {"statement_cache_size": 0}
         try:
             return create_async_engine(self.url, json_serializer=_compact_json, hide_parameters=True, **options)
         except ModuleNotFoundError as missing:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ from gateway.database.engine import Database
 from gateway.database.migrate import migrate
 from gateway.database.tables import batches
 from gateway.http.explorer import gallery
+from gateway.reading.exporting import export_lines
 from gateway.reading.history import callback_history
 from gateway.reading.loaders import PageOf, Reader
 from gateway.reading.pages import Order, Slice
@@ -24,6 +26,7 @@ from gateway.settings import Settings
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key
 from gateway.writing.demo import Sample, write_sample
+from gateway.writing.importing import import_file
 from tests.asking import data
 from tests.placement import partition, shard
 from tests.rows import OURS, START, THEIRS, Rows, history, identifier, replace
@@ -171,6 +174,18 @@ async def _told(database: Database, sample: Sample) -> list[Any]:
             variables = {"id": shown[question.name]} if question.name in shown else question.variables
             told.append(await data(database, question.query, organization, **variables))
     return told
+
+
+async def test_what_is_exported_is_imported_wherever_rows_lie(placed: _Asked, tmp_path: Path) -> None:
+    await replace(placed, history(5))
+    lines = b"".join([piece async for piece in export_lines(placed, OURS)])
+    file = tmp_path / "batches.ndjson"
+    file.write_bytes(lines)
+    again = await import_file(placed, file, OURS, lambda _: None)
+    assert (again.batches, again.unchanged) == (0, 45)
+    await replace(placed, {})
+    assert (await import_file(placed, file, OURS, lambda _: None)).attempts == 30
+    assert b"".join([piece async for piece in export_lines(placed, OURS)]) == lines
 
 
 async def test_every_statement_of_an_organization_reads_one_place(placed: _Asked) -> None:

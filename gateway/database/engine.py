@@ -37,8 +37,8 @@ class Database:
     """The database at `url`. It is read over at most `pool_size` connections, and written over as many.
 
     A reader waits at most `patience` seconds for one of them, else it is `Overloaded`. On PostgreSQL a statement may
-    take `statement_seconds`; `pooler` tells that connections go through one in transaction mode, such as PgBouncer,
-    which knows neither prepared statements nor settings of a session.
+    take `statement_seconds`, unless `?prepared_statement_cache_size=0` in the URL tells that there is a pooler in
+    transaction mode, such as PgBouncer, which knows neither prepared statements nor settings of a session.
     """
 
     def __init__(
@@ -48,10 +48,9 @@ class Database:
         *,
         patience: float = 10.0,
         statement_seconds: float | None = None,
-        pooler: bool = False,
     ) -> None:
         self.url = parse_url(url)
-        self.engine = self._engine(pool_size, pooler=pooler)
+        self.engine = self._engine(pool_size)
         self.on_statement: list[Callable[[str], None]] = []
         arguments, options = self.engine.dialect.create_connect_args(self.url)
         self.source: SQLite | PostgreSQL
@@ -61,14 +60,20 @@ class Database:
         else:
             address = {name: value for name, value in options.items() if name not in NOT_FOR_THE_DRIVER}
             self.source = PostgreSQL(
-                address, pool_size, statement_seconds=statement_seconds, patience=patience, pooler=pooler
+                address, pool_size, statement_seconds=statement_seconds, patience=patience, pooler=self._has_pooler
             )
 
-    def _engine(self, pool_size: int, *, pooler: bool) -> AsyncEngine:
+    def _engine(self, pool_size: int) -> AsyncEngine:
         options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "hide_parameters": True}
-        if pooler:
-            options["connect_args"] = {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
+        if self._has_pooler:
+            # asyncpg's own as well: behind PgBouncer the next transaction may find another statement by that name.
+            options["connect_args"] = {"statement_cache_size": 0}
         return create_async_engine(self.url, json_serializer=_compact_json, **options)
+
+    @property
+    def _has_pooler(self) -> bool:
+        """Whether the URL says that statements must go without names, as behind PgBouncer in transaction mode."""
+        return self.url.query.get("prepared_statement_cache_size") == "0"
 
     @property
     def dialect(self) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,11 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Executable, event
 
 from gateway.app import create_app
 from gateway.database.engine import Database
 from gateway.database.migrate import migrate
+from gateway.database.statements import Prepared
 from gateway.database.tables import batches
 from gateway.http.explorer import gallery
 from gateway.reading.exporting import export_lines
@@ -90,11 +90,11 @@ class _Asked(Database):
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
-        self.asked: list[Executable] = []
+        self.asked: list[tuple[str, list[Any]]] = []
 
-    async def fetch(self, statement: Executable) -> Any:
-        self.asked.append(statement)
-        return await super().fetch(statement)
+    async def run(self, prepared: Prepared, values: Mapping[str, Any]) -> Any:
+        self.asked.append((prepared.text, prepared.arguments(values)))
+        return await super().run(prepared, values)
 
 
 @pytest.fixture
@@ -198,25 +198,18 @@ async def test_every_statement_of_an_organization_reads_one_place(placed: _Asked
     some = {"callbackDeliveries": {"some": {}, "none": {"overdue": True}}}
     await data(placed, LISTS, ids=IDS, batches=some)
     assert len(placed.asked) > 15
-    for statement in placed.asked:
-        relations = await _relations(placed, statement)
+    for statement, arguments in placed.asked:
+        relations = await _relations(placed, statement, arguments)
         assert relations
         places |= {name.rpartition("_")[2] for name in relations}
     assert len(places) == 1
     assert places < {"0", "1", "2", "3"}
 
 
-async def _relations(database: Database, statement: Executable) -> set[str]:
+async def _relations(database: Database, statement: str, arguments: Sequence[Any]) -> set[str]:
     """The tables that a statement reads, partitions by their own names."""
-
-    def explained(_connection: Any, _cursor: Any, sql: str, parameters: Any, *_rest: Any) -> tuple[str, Any]:
-        return f"EXPLAIN (FORMAT JSON) {sql}", parameters
-
-    event.listen(database.engine.sync_engine, "before_cursor_execute", explained, retval=True)
-    async with database.connect() as connection:
-        (row,) = (await connection.execute(statement)).cursor.fetchall()
-    event.remove(database.engine.sync_engine, "before_cursor_execute", explained)
-    (plan,) = json.loads(row[0]) if isinstance(row[0], str) else row[0]
+    ((found,),) = await database.source.run(f"EXPLAIN (FORMAT JSON) {statement}", arguments)
+    (plan,) = json.loads(found) if isinstance(found, str) else found
     return {node["Relation Name"] for node in _nodes(plan["Plan"]) if "Relation Name" in node}
 
 

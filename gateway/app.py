@@ -1,9 +1,13 @@
 """The only place where the parts meet."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
+from pathlib import Path
 
 from fastapi import FastAPI
+from sqlalchemy.pool import QueuePool
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import RedirectResponse
 from starlette.routing import Route
@@ -13,19 +17,23 @@ from gateway import __version__
 from gateway.database.engine import Database
 from gateway.database.migrate import prepare
 from gateway.database.tables import batch_callback_deliveries
-from gateway.errors import UnsafeSettings
-from gateway.execution.documents import NO_DOCUMENTS, Documents, read_manifest
+from gateway.errors import TelemetryMissing, UnsafeSettings
+from gateway.execution.documents import NO_DOCUMENTS, PARSE_FAILED, VALIDATION_FAILED, Documents, read_manifest
 from gateway.execution.limits import Limits
-from gateway.http import envelope, health, legacy
+from gateway.execution.run import BAD_INPUT
+from gateway.http import envelope, health, legacy, metrics
 from gateway.http.credentials import Credentials
 from gateway.http.explorer import Explorer, ExplorerConfig
 from gateway.http.explorer import assets as explorer_assets
 from gateway.http.graphql import GraphQL, Manners
 from gateway.http.housekeeping import regularly
 from gateway.http.middleware import CrossSite, Outermost
+from gateway.http.observed import Observed
 from gateway.http.rate_limit import RateLimiter
 from gateway.http.tokens import tokens_of
 from gateway.observability import configure_logging
+from gateway.observability.eyes import Eyes
+from gateway.observability.metrics import PUBLISHED_SECONDS, Metrics
 from gateway.reading.filters import CallbackDeliveryFilter, TextFilter
 from gateway.reading.health import FAILED
 from gateway.reading.loaders import PageOf, Reader
@@ -34,29 +42,40 @@ from gateway.schema.query import schema
 from gateway.settings import Settings
 from gateway.writing.api_keys import find_key
 
+GRAPHQL_CODES = (PARSE_FAILED, VALIDATION_FAILED, BAD_INPUT)
 DEMO_TOKEN = "demo"  # noqa: S105 - everybody knows it
 
 
+METRICS_FOLDER = "GATEWAY_METRICS_FOLDER"  # the variable by which workers learn where they count together
+
+
 class Application(FastAPI):
-    """FastAPI, with the outermost layer around the one that answers failures."""
+    """FastAPI, with the outermost layers around the one that answers failures."""
+
+    eyes: Eyes
 
     def build_middleware_stack(self) -> ASGIApp:
         """The layers, outermost first."""
-        return Outermost(super().build_middleware_stack())
+        return Outermost(Observed(super().build_middleware_stack(), self.eyes))
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The gateway as an ASGI app. It opens its database when it starts and closes it when it stops."""
+def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAPI:
+    """The gateway as an ASGI app. It opens its database when it starts and closes it when it stops.
+
+    Processes that serve together count together in the `metrics_folder`.
+    """
     refuse_unsafe(settings)
     database = Database(settings.database_url, settings.database_pool_size)
+    eyes = eyes_of(settings, database, metrics_folder)
     credentials = Credentials(
         database,
         tokens_of(settings),
         settings.credential_cache_seconds,
         deadline=settings.deadline_seconds,
     )
-    legacy_use = legacy.LegacyUse()
+    legacy_use = legacy.LegacyUse(eyes.metrics)
     explorer = Explorer()
+    published = () if eyes.metrics is None or metrics_folder is None else (eyes.metrics.publish,)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -65,10 +84,15 @@ def create_app(settings: Settings) -> FastAPI:
         if settings.is_development:
             explorer.config = await explorer_config(database)
         try:
-            async with regularly(credentials.last_used.write, legacy_use.report):
+            async with (
+                regularly(credentials.last_used.write, legacy_use.report),
+                regularly(*published, interval=PUBLISHED_SECONDS),
+            ):
                 yield
         finally:
             await database.close()
+            if eyes.traces is not None:
+                eyes.traces.close()
 
     app = Application(
         title="Callback gateway",
@@ -79,10 +103,16 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_tags=legacy.TAGS,
         lifespan=lifespan,
     )
+    app.eyes = eyes
     envelope.install(app)
     app.include_router(legacy.router(database, credentials, legacy_use, settings.deadline_seconds))
     app.include_router(health.router(database))
-    app.router.routes.append(graphql(settings, database, credentials, explorer).route())
+    if eyes.metrics is not None:
+        app.include_router(metrics.router(eyes.metrics))
+    endpoint = graphql(settings, database, credentials, explorer)
+    if eyes.metrics is not None:
+        watch(eyes.metrics, database, endpoint.documents)
+    app.router.routes.append(endpoint.route())
     if settings.is_development:
         app.mount(ExplorerConfig().assets, explorer_assets())
         app.router.routes.append(Route("/", lambda _: RedirectResponse("/graphql")))
@@ -139,6 +169,36 @@ def graphql(settings: Settings, database: Database, credentials: Credentials, ex
     return GraphQL(documents, database, credentials, manners, limiter, explorer if settings.is_development else None)
 
 
+def eyes_of(settings: Settings, database: Database, metrics_folder: Path | None) -> Eyes:
+    """What the settings let operators see. `TelemetryMissing` where they want traces and nothing can make them."""
+    traces = None
+    if settings.telemetry:
+        try:
+            traces = import_module("gateway.observability.traces").traces(database.dialect)
+        except ModuleNotFoundError as missing:
+            raise TelemetryMissing(
+                f"GATEWAY_TELEMETRY needs {missing.name}: pip install 'callback-gateway[telemetry]'."
+            ) from missing
+    return Eyes(
+        Metrics(metrics_folder, GRAPHQL_CODES) if settings.metrics else None,
+        traces,
+        access_log=settings.access_log,
+        slow_seconds=settings.slow_seconds,
+    )
+
+
+def watch(metrics: Metrics, database: Database, documents: Documents) -> None:
+    """Let the metrics show what the pool and the caches know of themselves."""
+    pool = database.engine.pool
+    if isinstance(pool, QueuePool):
+        metrics.watch("gateway_pool_size", pool.size)
+        metrics.watch("gateway_pool_in_use", pool.checkedout)
+    cache = documents.cache
+    metrics.watch("gateway_cache_entries", cache.__len__, "documents")
+    metrics.watch("gateway_cache_hits_total", lambda: cache.hits, "documents")
+    metrics.watch("gateway_cache_misses_total", lambda: cache.misses, "documents")
+
+
 def limits_of(settings: Settings) -> Limits:
     """The limits on GraphQL documents."""
     return Limits(
@@ -176,5 +236,6 @@ async def refuse_demo_key(settings: Settings, database: Database) -> None:
 def create_app_from_environment() -> FastAPI:
     """The app as `GATEWAY_*` variables describe it: what the HTTP server's processes call."""
     settings = Settings()
-    configure_logging(settings.log_level)
-    return create_app(settings)
+    configure_logging(settings.log_level, settings.log_format)
+    folder = os.environ.get(METRICS_FOLDER)
+    return create_app(settings, None if folder is None else Path(folder))

@@ -46,6 +46,7 @@
         ├── SchemaBehind
         ├── ImportRefused
         ├── UnsafeSettings
+        ├── TelemetryMissing
         └── TrustedDocumentsUnreadable
 
 Codes are stable, messages may change. The faces translate: REST into its envelope, GraphQL into `extensions.code`, the
@@ -380,6 +381,12 @@ class UnsafeSettings(OperatorError):
     """The production profile does not start with these settings."""
 
     code = "UNSAFE_SETTINGS"
+
+
+class TelemetryMissing(OperatorError):
+    """Traces are wanted, and what makes them is not installed."""
+
+    code = "TELEMETRY_MISSING"
 
 
 class TrustedDocumentsUnreadable(OperatorError):

@@ -23,6 +23,7 @@ from gateway.errors import (
     ValidationFailed,
 )
 from gateway.observability import request_id
+from gateway.observability.exchange import exchange
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ def envelope(
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """An answer in the shape of the envelope."""
+    exchange.get().code = code
     body = ErrorResponse(code=code, message=message, errors=None if errors is None else list(errors))
     return JSONResponse(body.model_dump(), status, headers)
 

@@ -1,0 +1,73 @@
+"""Where the record of a request begins, and who is told when it ends."""
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from gateway.errors import ClientError, InternalError
+from gateway.observability.exchange import Exchange, exchange
+from gateway.observability.logs import log_access, log_slow
+from gateway.observability.metrics import CLIENT_GONE, OK, Metrics
+
+if TYPE_CHECKING:
+    from gateway.observability.traces import Traces
+
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+
+
+def _codes(kind: type[ClientError] = ClientError) -> Iterator[tuple[int, str]]:
+    for below in kind.__subclasses__():
+        yield below.status, below.code
+        yield from _codes(below)
+
+
+CODES = {**dict(reversed(list(_codes()))), 499: CLIENT_GONE, 500: InternalError.code}
+"""The code of a status, where nobody has said more: the first one in the tree."""
+
+
+class Eyes:
+    """What a gateway shows of its requests. `metrics` and `traces` are None where they are off; a request that takes
+    `slow_seconds` is logged by itself, none where that is 0."""
+
+    def __init__(
+        self,
+        metrics: Metrics | None = None,
+        traces: "Traces | None" = None,
+        *,
+        access_log: bool = False,
+        slow_seconds: float = 0,
+    ) -> None:
+        self.metrics = metrics
+        self.traces = traces
+        self.access_log = access_log
+        self.slow_seconds = slow_seconds or float("inf")
+
+    def begin(self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]]) -> Exchange:
+        """The record of a request, which is the current one from now on. The names of `headers` are in lower case."""
+        record = Exchange(method, path, face_of(path), time.perf_counter(), metrics=self.metrics)
+        if self.traces is not None:
+            record.trace = self.traces.begin(headers)
+        exchange.set(record)
+        return record
+
+    def end(self, record: Exchange) -> None:
+        """Tell of a request that has been answered, or given up where it has no `status`."""
+        seconds = time.perf_counter() - record.started
+        status = record.status or 499
+        if status >= 400 and record.code == OK:
+            record.code = CODES.get(status, "")
+        if self.metrics is not None:
+            self.metrics.request(record.face, record.operation, record.planned, record.code, seconds)
+        if self.access_log:
+            log_access(record, seconds)
+        if seconds >= self.slow_seconds:
+            log_slow(record, seconds)
+        if record.trace is not None:
+            record.trace.end(record)
+
+
+def face_of(path: str) -> str:
+    """Which face of the gateway stands at an address."""
+    if path == "/graphql":
+        return "graphql"
+    return "rest" if path.startswith("/v1/") else "probe" if path in PROBES else "other"

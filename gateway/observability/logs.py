@@ -13,6 +13,8 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
+encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+
 access = logging.getLogger("access")
 slow = logging.getLogger("slow")
 
@@ -44,7 +46,7 @@ class Json(logging.Formatter):
             line.setdefault(name, value)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=str)
+        return encode(line)
 
 
 FORMATS = {"text": Text, "json": Json}
@@ -62,6 +64,7 @@ def configure_logging(level: str, form: str = "text") -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(FORMATS[form]())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # no format shows them
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every look at the schema's revision
 
 
@@ -69,7 +72,8 @@ def log_access(exchange: Exchange, seconds: float) -> None:
     """One line about a request; those of probes are for debugging."""
     level = logging.DEBUG if exchange.face == "probe" else logging.INFO
     if access.isEnabledFor(level):
-        access.log(level, "answered", extra=_fields(exchange, seconds))
+        # Not `log`, which looks for the line of code that calls it at every request.
+        access.handle(access.makeRecord("access", level, "", 0, "answered", (), None, None, _fields(exchange, seconds)))
 
 
 def log_slow(exchange: Exchange, seconds: float) -> None:

@@ -3,18 +3,21 @@
 import asyncio
 import json
 import logging
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Executable, NullPool, event, make_url, text
+from sqlalchemy import ClauseElement, Executable, NullPool, event, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.sql.util import find_tables
 
 from gateway.database.types import AnyRow
 from gateway.errors import DatabaseUnavailable, Unavailable
+from gateway.observability.exchange import exchange
 
 logger = logging.getLogger(__name__)
 
@@ -74,8 +77,12 @@ class Database:
     async def _run(self, statement: Executable, run: "_Run") -> Sequence[AnyRow]:
         async with self.engine.connect() as connection:
             run.driver = (await connection.get_raw_connection()).driver_connection
+            started = time.perf_counter()
             try:
-                return (await connection.execute(statement)).all()
+                rows = (await connection.execute(statement)).all()
+                record = exchange.get()
+                record.fetched(_summary(statement) if record.trace is not None else "", started, len(rows))
+                return rows
             finally:
                 if run.asking is not None:
                     # Not back into the pool before this is settled: it would hit the next statement.
@@ -153,6 +160,12 @@ def parse_url(url: str) -> URL:
             f"GATEWAY_DATABASE_URL names {parsed.drivername}; use sqlite+aiosqlite or postgresql+asyncpg."
         )
     return parsed.set(drivername=driver)
+
+
+def _summary(statement: Executable) -> str:
+    """What a statement does to which tables: no value is in it."""
+    tables = find_tables(statement) if isinstance(statement, ClauseElement) else ()
+    return " ".join(("SELECT", *dict.fromkeys(getattr(table, "name", "") for table in tables)))
 
 
 def _compact_json(value: Any) -> str:

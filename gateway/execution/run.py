@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
 from inspect import isawaitable
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -14,7 +15,9 @@ from graphql import DocumentNode, ExecutionResult, GraphQLError, OperationType, 
 from gateway.errors import ClientError, DeadlineExceeded, InternalError, MethodNotAllowed
 from gateway.execution.documents import Documents, more_errors
 from gateway.execution.limits import check_cost, check_variables
+from gateway.execution.normalised import normalised
 from gateway.observability import request_id
+from gateway.observability.exchange import exchange
 from gateway.schema.context import Context
 
 logger = logging.getLogger(__name__)
@@ -108,6 +111,10 @@ def prepare(request: GraphQLRequest, documents: Documents, *, queries_only: bool
         check_cost(cost, documents.limits)
     except ClientError as error:
         return refuse(error)
+    record = exchange.get()
+    record.operation = request.operation_name or next(iter(checked.operations)) or ""
+    record.kind = operation.kind.value
+    record.document = partial(normalised, checked.document)
     return Prepared(checked.document, request.operation_name, variables, cost)
 
 

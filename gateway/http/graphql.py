@@ -33,6 +33,7 @@ from gateway.execution.run import Answer, GraphQLRequest, Outcome, execute_prepa
 from gateway.http.attended import attended
 from gateway.http.credentials import Credentials
 from gateway.http.rate_limit import RateLimiter
+from gateway.observability.exchange import exchange
 from gateway.schema.context import Context
 from gateway.viewer import READ
 
@@ -260,6 +261,8 @@ def parse_media_type(text: str) -> tuple[str, Mapping[str, str]]:
 
 def encode(body: Mapping[str, Any], status: int, media: str, headers: Mapping[str, str] | None = None) -> Response:
     """A response in JSON. Text that is no Unicode is escaped, and a number that JSON does not have becomes null."""
+    if body.get("errors"):
+        exchange.get().code = body["errors"][0]["extensions"]["code"]
     try:
         content = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except ValueError:

@@ -1,16 +1,19 @@
 """A document as operators may see it: what was asked for, and no value."""
 
+from dataclasses import replace
 from typing import Any
 
 from graphql import (
-    REMOVE,
     DocumentNode,
     FloatValueNode,
+    FragmentDefinitionNode,
     IntValueNode,
     ListValueNode,
     Node,
     ObjectValueNode,
+    OperationDefinitionNode,
     StringValueNode,
+    VariableDefinitionNode,
     Visitor,
     print_ast,
     visit,
@@ -18,14 +21,16 @@ from graphql import (
 
 MOST = 10_000  # characters of it that are shown
 
+DESCRIBED = OperationDefinitionNode | FragmentDefinitionNode | VariableDefinitionNode
+
 
 class _Empty(Visitor):
     """Takes the values away, and what people wrote beside them."""
 
-    def enter(self, node: Node, key: str | int | None, *_: Any) -> Any:
+    def enter(self, node: Node, *_: Any) -> Any:
         """What stands in the place of a node."""
-        if key == "description":
-            return REMOVE
+        if isinstance(node, DESCRIBED) and node.description is not None:
+            return replace(node, description=None)
         if isinstance(node, StringValueNode):
             return StringValueNode(value="", block=False)
         if isinstance(node, IntValueNode | FloatValueNode):

@@ -56,7 +56,8 @@ class Application(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """The layers, outermost first."""
-        return Outermost(Observed(super().build_middleware_stack(), self.eyes))
+        stack = super().build_middleware_stack()
+        return Outermost(stack if self.eyes.closed else Observed(stack, self.eyes))
 
 
 def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAPI:

@@ -13,6 +13,7 @@ import pytest
 
 from gateway.execution.normalised import normalised
 from gateway.observability import configure_logging, request_id
+from gateway.observability.exchange import exchange
 from gateway.observability.logs import Json, Text
 from tests.asking import DOCUMENTS
 from tests.edge import BATCH, KEY, ask, furnished, gateway
@@ -117,6 +118,14 @@ async def test_the_access_log_can_be_switched_off(url: str, written: Lines) -> N
     async with gateway(url, access_log=False) as client:
         assert (await ask(client, "{ __typename }")).status_code == 200
     assert written.of("access") == []
+
+
+async def test_with_everything_off_no_record_is_kept(url: str, written: Lines) -> None:
+    async with gateway(url, access_log=False, slow_seconds=0, metrics=False) as client:
+        before = exchange.get()
+        assert (await ask(client, "{ __typename }")).status_code == 200
+        assert exchange.get() is before
+    assert written.of("access") == written.of("slow") == []
 
 
 async def test_a_slow_operation_is_a_warning_with_its_document(url: str, written: Lines) -> None:

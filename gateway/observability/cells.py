@@ -54,8 +54,9 @@ class Cells:
         for file in () if self.folder is None else sorted(self.folder.glob("*.names")):
             if self._file is not None and file.stem != self._file.name:
                 lives = not file.with_suffix(".dead").exists()
-                values = memoryview(file.with_suffix(".values").read_bytes()).cast("d")
                 *lines, _torn = file.read_bytes().split(b"\n")
+                with file.with_suffix(".values").open("rb") as numbers:
+                    values = memoryview(numbers.read(8 * (len(lines) + 1))).cast("d")
                 for line, value in zip(lines, values[1:], strict=False):
                     yield tuple(json.loads(line)), value, lives
 

@@ -4,11 +4,26 @@ import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from gateway.observability.metrics import Metrics
-    from gateway.observability.traces import Trace
+from gateway.observability.metrics import Metrics
+
+
+class Trace(Protocol):
+    """The span of a request, where requests are traced."""
+
+    @property
+    def id(self) -> str:
+        """The trace's id."""
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """What the answer carries of it."""
+
+    def statement(self, summary: str, seconds: float, rows: int) -> None:
+        """Note a statement that has just ended."""
+
+    def end(self, exchange: "Exchange") -> None:
+        """End it with what is known now."""
 
 
 @dataclass(slots=True)
@@ -35,8 +50,8 @@ class Exchange:
     statements: int = 0
     rows: int = 0
     bytes: int = 0
-    metrics: "Metrics | None" = None
-    trace: "Trace | None" = None
+    metrics: Metrics | None = None
+    trace: Trace | None = None
 
     def fetched(self, summary: str, started: float, rows: int) -> None:
         """Note a statement that has just ended.
@@ -44,12 +59,13 @@ class Exchange:
         `summary` says what it is in words that hold no value, such as `SELECT batches`; `started` is a time of
         `perf_counter`.
         """
+        seconds = time.perf_counter() - started
         self.statements += 1
         self.rows += rows
         if self.metrics is not None:
-            self.metrics.statement(time.perf_counter() - started, rows)
+            self.metrics.statement(seconds, rows)
         if self.trace is not None:
-            self.trace.statement(summary, time.perf_counter() - started, rows)
+            self.trace.statement(summary, seconds, rows)
 
 
 exchange: ContextVar[Exchange] = ContextVar("exchange", default=Exchange())  # noqa: B039 - outside of requests

@@ -12,6 +12,7 @@ from gateway.observability.metrics import CLIENT_GONE, OK, Metrics
 if TYPE_CHECKING:
     from gateway.observability.traces import Traces
 
+GONE = 499  # the status of a request whose client did not wait for the answer
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
@@ -21,7 +22,7 @@ def _codes(kind: type[ClientError] = ClientError) -> Iterator[tuple[int, str]]:
         yield from _codes(below)
 
 
-CODES = {**dict(reversed(list(_codes()))), 499: CLIENT_GONE, 500: InternalError.code}
+CODES = {**dict(reversed(list(_codes()))), GONE: CLIENT_GONE, 500: InternalError.code}
 """The code of a status, where nobody has said more: the first one in the tree."""
 
 
@@ -42,6 +43,11 @@ class Eyes:
         self.access_log = access_log
         self.slow_seconds = slow_seconds or float("inf")
 
+    @property
+    def closed(self) -> bool:
+        """True where nobody would be told anything."""
+        return not (self.metrics or self.traces or self.access_log or self.slow_seconds < float("inf"))
+
     def begin(self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]]) -> Exchange:
         """The record of a request, which is the current one from now on. The names of `headers` are in lower case."""
         record = Exchange(method, path, face_of(path), time.perf_counter(), metrics=self.metrics)
@@ -53,9 +59,10 @@ class Eyes:
     def end(self, record: Exchange) -> None:
         """Tell of a request that has been answered, or given up where it has no `status`."""
         seconds = time.perf_counter() - record.started
-        status = record.status or 499
-        if status >= 400 and record.code == OK:
-            record.code = CODES.get(status, "")
+        if not record.status:
+            record.status = GONE
+        if record.status >= 400 and record.code == OK:
+            record.code = CODES.get(record.status, "")
         if self.metrics is not None:
             self.metrics.request(record.face, record.operation, record.planned, record.code, seconds)
         if self.access_log:

@@ -103,6 +103,7 @@ class Metrics(Collector):
         self._watched: list[tuple[int, Callable[[], float]]] = []
         self._statement = self._histogram("gateway_statement_seconds")
         self._rows = self._cell("gateway_rows_total")
+        self._restarts = self._cell("gateway_worker_restarts_total")
 
     def request(self, face: str, operation: str, planned: bool, code: str, seconds: float) -> None:
         """Count a request that has been answered.
@@ -139,7 +140,7 @@ class Metrics(Collector):
 
     def worker_ended(self, pid: int) -> None:
         """Note that a worker died and is replaced."""
-        self._values[self._cell("gateway_worker_restarts_total")] += 1
+        self._values[self._restarts] += 1
         if self._folder is not None:
             mark_dead(self._folder, pid)
 

@@ -76,8 +76,8 @@ class Settings(BaseSettings):
     slow_seconds: float = Field(
         default=1.0,
         ge=0,
-        description="From how long on a request is logged by itself, with its document but none of its values; 0 is "
-        "never.",
+        description="From how long on, until its answer begins, a request is logged by itself, with its document but "
+        "none of its values; 0 is never.",
     )
     metrics: bool = Field(
         default=True, description="Whether `/metrics` is there, for Prometheus, without a credential."

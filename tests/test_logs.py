@@ -14,6 +14,7 @@ import pytest
 from gateway.execution.normalised import normalised
 from gateway.observability import configure_logging, request_id
 from gateway.observability.exchange import exchange
+from gateway.observability.eyes import Eyes
 from gateway.observability.logs import Json, Text
 from tests.asking import DOCUMENTS
 from tests.edge import BATCH, KEY, ask, furnished, gateway
@@ -137,6 +138,17 @@ async def test_a_slow_operation_is_a_warning_with_its_document(url: str, written
     assert line["document"] == 'query Mine {\n  batch(id: "") {\n    id\n  }\n}'
     assert line["statements"] == 2
     assert line["duration_ms"] > 0
+
+
+@pytest.mark.parametrize(("answered_after", "lines"), [(4.0, 0), (6.0, 1)])
+def test_a_client_that_takes_long_to_read_makes_nothing_slow(written: Lines, answered_after: float, lines: int) -> None:
+    eyes = Eyes(slow_seconds=5)
+    record = eyes.begin("GET", f"/v1/batches/{BATCH}/callback", ())
+    record.started -= 10
+    record.begun = record.started + answered_after
+    record.status = 200
+    eyes.end(record)
+    assert len(written.of("slow")) == lines
 
 
 async def test_nothing_is_slow_where_that_is_switched_off(url: str, written: Lines) -> None:

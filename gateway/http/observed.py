@@ -1,5 +1,7 @@
 """The layer that keeps the record of each request."""
 
+import time
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.observability.eyes import Eyes
@@ -20,6 +22,7 @@ class Observed:
 
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
+                record.begun = time.perf_counter()
                 record.status = message["status"]
                 if record.trace is not None:
                     message = {**message, "headers": [*message.get("headers", ()), *record.trace.headers()]}

@@ -30,16 +30,18 @@ class Trace(Protocol):
 class Exchange:
     """Filled in on the way, by whoever knows.
 
-    `face` is one of `FACES` in metrics; `started` is a time of `perf_counter`. `operation` is the GraphQL operation's
-    name, empty where it has none, and `kind` `query` or `mutation`. `document` gives the normalised document, and is
-    called only when somebody wants to see it. `planned` tells the fast path from the ordinary executor. `code` is the
-    first error's, or `OK`. `key` is the API key's id, or `jwt`. `bytes` are those of the answer's body.
+    `face` is one of `FACES` in metrics. `started`, and `begun` when the answer began, are times of `perf_counter`.
+    `operation` is the GraphQL operation's name, empty where it has none, and `kind` `query` or `mutation`. `document`
+    gives the normalised document, and is called only when somebody wants to see it. `planned` tells the fast path from
+    the ordinary executor. `code` is the first error's, or `OK`. `key` is the API key's id, or `jwt`. `bytes` are those
+    of the answer's body.
     """
 
     method: str = ""
     path: str = ""
     face: str = "other"
     started: float = 0.0
+    begun: float = 0.0
     operation: str = ""
     kind: str = ""
     document: Callable[[], str] | None = None

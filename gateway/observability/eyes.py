@@ -27,8 +27,9 @@ CODES = {**dict(reversed(list(_codes()))), GONE: CLIENT_GONE, 500: InternalError
 
 
 class Eyes:
-    """What a gateway shows of its requests. `metrics` and `traces` are None where they are off; a request that takes
-    `slow_seconds` is logged by itself, none where that is 0."""
+    """What a gateway shows of its requests. `metrics` and `traces` are None where they are off; a request whose
+    answer takes `slow_seconds` to begin is logged by itself, none where that is 0: how long it takes to the end is the
+    client's doing, too."""
 
     def __init__(
         self,
@@ -58,7 +59,8 @@ class Eyes:
 
     def end(self, record: Exchange) -> None:
         """Tell of a request that has been answered, or given up where it has no `status`."""
-        seconds = time.perf_counter() - record.started
+        now = time.perf_counter()
+        seconds = now - record.started
         if not record.status:
             record.status = GONE
         if record.status >= 400 and record.code == OK:
@@ -67,7 +69,7 @@ class Eyes:
             self.metrics.request(record.face, record.operation, record.planned, record.code, seconds)
         if self.access_log:
             log_access(record, seconds)
-        if seconds >= self.slow_seconds:
+        if (record.begun or now) - record.started >= self.slow_seconds:
             log_slow(record, seconds)
         if record.trace is not None:
             record.trace.end(record)

@@ -107,6 +107,8 @@ class Bounded(Generic[V]):
     def __init__(self, size: int, weight: int) -> None:
         self.size = size
         self.weight = weight
+        self.hits = 0
+        self.misses = 0
         self._values: OrderedDict[str, tuple[V, int]] = OrderedDict()
         self._weight = 0
 
@@ -117,7 +119,9 @@ class Bounded(Generic[V]):
         """The value, which counts as used now."""
         found = self._values.get(key)
         if found is None:
+            self.misses += 1
             return None
+        self.hits += 1
         self._values.move_to_end(key)
         return found[0]
 
@@ -155,7 +159,7 @@ class Documents:
         self.trusted = trusted
         self.trusted_only = trusted_only
         self._trusted_texts = frozenset(trusted.values())
-        self._checked: Bounded[Checked] = Bounded(cache_size, cache_length)
+        self.cache: Bounded[Checked] = Bounded(cache_size, cache_length)
         self._persisted: Bounded[str] = Bounded(cache_size, cache_length)
 
     def find(self, text: str | None, hash_: str | None) -> Checked:
@@ -180,10 +184,10 @@ class Documents:
 
     def check(self, text: str) -> Checked:
         """What is known of a document, parsed and validated at its first sight."""
-        checked = self._checked.get(text)
+        checked = self.cache.get(text)
         if checked is None:
             checked = self._check(text)
-            self._checked.put(text, checked, len(text))
+            self.cache.put(text, checked, len(text))
         return checked
 
     def _check(self, text: str) -> Checked:

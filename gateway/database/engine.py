@@ -81,7 +81,8 @@ class Database:
             try:
                 rows = (await connection.execute(statement)).all()
                 record = exchange.get()
-                record.fetched(_summary(statement) if record.trace is not None else "", started, len(rows))
+                traced = record.trace is not None and record.trace.recording
+                record.fetched(_summary(statement) if traced else "", started, len(rows))
                 return rows
             finally:
                 if run.asking is not None:

@@ -5,7 +5,6 @@ import logging
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import partial
 from inspect import isawaitable
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -15,7 +14,6 @@ from graphql import DocumentNode, ExecutionResult, GraphQLError, OperationType, 
 from gateway.errors import ClientError, DeadlineExceeded, InternalError, MethodNotAllowed
 from gateway.execution.documents import Documents, more_errors
 from gateway.execution.limits import check_cost, check_variables
-from gateway.execution.normalised import normalised
 from gateway.observability import request_id
 from gateway.observability.exchange import exchange
 from gateway.schema.context import Context
@@ -114,7 +112,7 @@ def prepare(request: GraphQLRequest, documents: Documents, *, queries_only: bool
     record = exchange.get()
     record.operation = request.operation_name or next(iter(checked.operations)) or ""
     record.kind = operation.kind.value
-    record.document = partial(normalised, checked.document)
+    record.document = lambda: checked.normalised
     return Prepared(checked.document, request.operation_name, variables, cost)
 
 

@@ -10,6 +10,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
@@ -42,6 +43,7 @@ from gateway.errors import (
     TrustedDocumentsUnreadable,
 )
 from gateway.execution.limits import Cost, Limits, check_document
+from gateway.execution.normalised import normalised
 
 PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
 VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
@@ -81,7 +83,7 @@ class Operation:
         return self.definition.operation
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Checked:
     """A document that may run, or else the errors that a client is told, as they are sent."""
 
@@ -89,6 +91,11 @@ class Checked:
     operations: Mapping[str | None, Operation] = field(default_factory=dict)
     errors: Sequence[dict[str, Any]] = ()
     parsed: bool = True
+
+    @cached_property
+    def normalised(self) -> str:
+        """The document as operators may see it, without values; empty where it may not run."""
+        return "" if self.document is None else normalised(self.document)
 
     def operation(self, name: str | None) -> Operation:
         """The operation of that name, or the only one; `OperationNotFound`."""

@@ -11,7 +11,6 @@ import time
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from functools import partial
 from inspect import isawaitable
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -29,7 +28,6 @@ from gateway.errors import (
 )
 from gateway.execution.documents import Documents, Operation, more_errors
 from gateway.execution.limits import check_cost, check_variables
-from gateway.execution.normalised import normalised
 from gateway.execution.plan import plan_of
 from gateway.observability import request_id
 from gateway.observability.exchange import exchange
@@ -155,7 +153,7 @@ def prepare(request: GraphQLRequest, documents: Documents, *, queries_only: bool
     record = exchange.get()
     record.operation = request.operation_name or next(iter(checked.operations)) or ""
     record.kind = operation.kind.value
-    record.document = partial(normalised, checked.document)
+    record.document = lambda: checked.normalised
     return Prepared(checked.document, operation, request.operation_name, variables, cost)
 
 

@@ -10,7 +10,9 @@ from gateway.observability.metrics import Metrics
 
 
 class Trace(Protocol):
-    """The span of a request, where requests are traced."""
+    """The span of a request, where requests are traced; not `recording` where this one is not among the samples."""
+
+    recording: bool
 
     @property
     def id(self) -> str:

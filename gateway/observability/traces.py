@@ -30,6 +30,7 @@ class Trace:
 
     def __init__(self, traces: "Traces", span: Span) -> None:
         self.span = span
+        self.recording = span.is_recording()
         self._traces = traces
         self._context = set_span_in_context(span)
 
@@ -46,7 +47,7 @@ class Trace:
 
     def statement(self, summary: str, seconds: float, rows: int) -> None:
         """A span for a statement that has just ended."""
-        if not self.span.is_recording():
+        if not self.recording:
             return
         now = time.time_ns()
         attributes: dict[str, AnyValue] = {
@@ -62,7 +63,7 @@ class Trace:
     def end(self, exchange: Exchange) -> None:
         """End the span with what is known now."""
         span = self.span
-        if span.is_recording():
+        if self.recording:
             # Names of operations are the clients': in the span's name they would be too many.
             span.update_name(exchange.kind or exchange.method)
             span.set_attributes(

@@ -4,16 +4,16 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ClauseElement, Executable, NullPool, event, make_url, text
+from sqlalchemy import Executable, Join, NullPool, Select, TableClause, event, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.sql.util import find_tables
+from sqlalchemy.sql.selectable import AliasedReturnsRows
 
 from gateway.database.types import AnyRow
 from gateway.errors import DatabaseUnavailable, Unavailable
@@ -165,8 +165,21 @@ def parse_url(url: str) -> URL:
 
 def _summary(statement: Executable) -> str:
     """What a statement does to which tables: no value is in it."""
-    tables = find_tables(statement) if isinstance(statement, ClauseElement) else ()
-    return " ".join(("SELECT", *dict.fromkeys(getattr(table, "name", "") for table in tables)))
+    return " ".join(("SELECT", *dict.fromkeys(_tables(statement))))
+
+
+def _tables(source: object) -> Iterator[str]:
+    """The tables that rows come from."""
+    if isinstance(source, TableClause):
+        yield source.name
+    elif isinstance(source, Join):
+        yield from _tables(source.left)
+        yield from _tables(source.right)
+    elif isinstance(source, AliasedReturnsRows):
+        yield from _tables(source.element)
+    elif isinstance(source, Select):
+        for inner in source.columns_clause_froms:
+            yield from _tables(inner)
 
 
 def _compact_json(value: Any) -> str:

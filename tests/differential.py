@@ -10,7 +10,8 @@ from typing import Any
 from gateway.database.engine import Database
 from gateway.execution.documents import Documents
 from gateway.execution.run import Answer, GraphQLRequest, Outcome, run
-from gateway.http.graphql import JSON, encode
+from gateway.http.graphql import encode
+from gateway.http.head import JSON
 from gateway.schema.context import Context
 from gateway.viewer import READ, READ_SECRETS, Viewer
 from tests.asking import NOW

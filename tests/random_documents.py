@@ -519,7 +519,7 @@ async def ask_over(
 async def ask_everywhere(
     database: Database, count: int, seed: int, tally: Tally, tell: Callable[[str], None] = lambda _: None
 ) -> AsyncIterator[Difference]:
-    """Ask both paths so many documents over all worlds of a database, as in development and as in production by turns."""
+    """Ask both paths so many documents over all worlds of a database, as in development and in production by turns."""
     manners = [Documents(SCHEMA, introspection=introspection) for introspection in (True, False)]
     everywhere = worlds(database.dialect)
     await _open(database)

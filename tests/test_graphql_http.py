@@ -14,7 +14,8 @@ from starlette.datastructures import Headers
 from gateway.app import create_app
 from gateway.database.engine import Database
 from gateway.errors import NotAcceptable, OperatorError, RateLimited, UnsafeSettings
-from gateway.http.graphql import JSON, RESPONSE_JSON, encode, negotiate
+from gateway.http.graphql import encode
+from gateway.http.head import JSON, RESPONSE_JSON, negotiate
 from gateway.http.middleware import is_cross_site
 from gateway.http.rate_limit import RateLimiter
 from gateway.writing.api_keys import create_key

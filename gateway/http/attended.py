@@ -33,6 +33,30 @@ async def attended(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
         watch.end()
 
 
+class Alarm:
+    """Cancels the current task after so many seconds, unless it is turned off: `asyncio.timeout` for hot paths."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self.rang = False
+        self._task = asyncio.current_task()
+        self._timer = None if seconds is None else asyncio.get_running_loop().call_later(seconds, self._ring)
+
+    def off(self) -> None:
+        """Let it ring no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def silence(self) -> None:
+        """Take the cancellation back where it rang; raise it again where somebody else cancelled."""
+        if not self.rang or self._task is None or self._task.uncancel() > 0:
+            raise asyncio.CancelledError
+
+    def _ring(self) -> None:
+        self.rang = True
+        if self._task is not None:
+            self._task.cancel()
+
+
 class _Watch:
     """Waits for the client to hang up, and cancels a task then."""
 

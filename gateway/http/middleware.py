@@ -1,5 +1,6 @@
 """What holds for every request: an id, headers that browsers obey, and nothing on behalf of other sites."""
 
+import itertools
 import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from gateway.observability import request_id
 
 REQUEST_ID = b"x-request-id"
 SANE = re.compile(rb"[\w.:+/=@-]{1,128}")
+BROWSERS = frozenset({b"origin", b"sec-fetch-site"})  # headers that nobody else sends
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 HEADERS = (
     (b"cache-control", b"no-store"),
@@ -22,6 +24,15 @@ HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
 )
+
+
+PROCESS = str(uuid4())[:24]
+COUNT = itertools.count(1)
+
+
+def new_id() -> bytes:
+    """An id that no other request has: as a UUID is written, random for the process, counted for its requests."""
+    return b"%b%012x" % (PROCESS.encode(), next(COUNT))
 
 
 class Outermost:
@@ -36,7 +47,7 @@ class Outermost:
             await self.app(scope, receive, send)
             return
         brought = next((value for name, value in scope["headers"] if name == REQUEST_ID), b"")
-        id_ = brought if SANE.fullmatch(brought) else str(uuid4()).encode()
+        id_ = brought if SANE.fullmatch(brought) else new_id()
         request_id.set(id_.decode())
 
         async def send_with_headers(message: Message) -> None:
@@ -74,6 +85,7 @@ class CrossSite:
         if (
             scope["type"] != "http"
             or scope["method"] in SAFE_METHODS
+            or not any(name in BROWSERS for name, _ in scope["headers"])
             or not is_cross_site(Headers(scope=scope), self.trusted)
         ):
             await self.app(scope, receive, send)

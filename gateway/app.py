@@ -28,7 +28,6 @@ from gateway.http.graphql import PATH as GRAPHQL
 from gateway.http.graphql import GraphQL, Manners
 from gateway.http.housekeeping import regularly
 from gateway.http.middleware import CrossSite, Direct, Outermost
-from gateway.http.observed import Observed
 from gateway.http.rate_limit import RateLimiter
 from gateway.http.tokens import tokens_of
 from gateway.observability import configure_logging
@@ -143,7 +142,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
                 allow_headers=["Authorization", "X-GraphQL-Cost", "X-Organization-Id", "X-Request-Id"],
                 expose_headers=["Retry-After", "X-Request-Id"],
             )
-        return Outermost(layers if eyes.closed else Observed(layers, eyes))
+        return Outermost(layers, eyes)
 
     app.front = front
     return app

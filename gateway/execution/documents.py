@@ -28,6 +28,7 @@ from graphql import (
     specified_rules,
     validate,
 )
+from graphql.execution.values import VariableValues, get_variable_values
 from graphql.validation.validate import ValidationAbortedError
 
 from gateway.errors import (
@@ -49,6 +50,7 @@ PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
 VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
 OVERLAPS = 20_000  # steps that checking whether fields of one name agree may take: a document of any use needs hundreds
 NO_LIMITS = Limits()
+NO_VARIABLES = VariableValues({}, {})
 NO_DOCUMENTS: Mapping[str, str] = MappingProxyType({})
 
 V = TypeVar("V")
@@ -81,6 +83,11 @@ class Operation:
     def kind(self) -> OperationType:
         """Query, mutation or subscription."""
         return self.definition.operation
+
+    def variables(self, schema: GraphQLSchema, given: dict[str, Any]) -> VariableValues | list[GraphQLError]:
+        """The values of the operation's variables, or what is wrong with those that were given."""
+        definitions = self.definition.variable_definitions
+        return get_variable_values(schema, definitions, given) if definitions else NO_VARIABLES
 
 
 @dataclass(frozen=True)

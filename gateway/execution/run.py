@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from graphql import DocumentNode, ExecutionResult, GraphQLError, OperationType, VariableDefinitionNode, execute
-from graphql.execution.values import get_variable_values
 
 from gateway.errors import (
     ClientError,
@@ -160,15 +159,18 @@ def prepare(request: GraphQLRequest, documents: Documents, *, queries_only: bool
 async def execute_prepared(
     prepared: Prepared, documents: Documents, context: Context, deadline: float | None = None, *, plans: bool = True
 ) -> Answer:
-    """Execute, within so many seconds; without `plans` by the ordinary executor alone."""
+    """Execute; without `plans` by the ordinary executor alone, which has so many seconds for it.
+
+    A plan takes as long as its statements; whoever wants to stop it cancels it.
+    """
     started = time.monotonic()
     try:
-        answer = await _by_plan(prepared, documents, context, deadline) if plans else None
+        answer = await _by_plan(prepared, documents, context) if plans else None
         if answer is None:
             left = None if deadline is None else deadline - (time.monotonic() - started)
             answer = await _ordinarily(prepared, documents, context, left)
     except DeadlineExceeded:
-        answer = refuse(_too_late(deadline), Outcome.LATE)
+        answer = refuse(too_late(deadline or 0), Outcome.LATE)
     except (StatementTimeout, Unavailable) as error:
         answer = refuse(error, OUTCOMES[error.status])
     finally:
@@ -177,25 +179,22 @@ async def execute_prepared(
     return answer
 
 
-async def _by_plan(prepared: Prepared, documents: Documents, context: Context, deadline: float | None) -> Answer | None:
+async def _by_plan(prepared: Prepared, documents: Documents, context: Context) -> Answer | None:
     """The answer that the operation's plan makes; None where there is no plan, or it meets what it was not made for."""
     operation, schema = prepared.operation, documents.schema
     if context.rows is None:
         return None
-    variables = get_variable_values(schema, operation.definition.variable_definitions or (), prepared.variables)
+    variables = operation.variables(schema, prepared.variables)
     if isinstance(variables, list):
         return None
     plan = plan_of(operation, schema, prepared.document, variables)
     if plan is None:
         return None
     try:
-        async with asyncio.timeout(deadline) as limit:
-            data = await plan.answer(context, variables)
+        data = await plan.answer(context, variables)
     except (StatementTimeout, Unavailable):
         raise
     except Exception as odd:  # noqa: BLE001 - whatever it is, the ordinary executor says it in its own words
-        if limit.expired():
-            raise _too_late(deadline) from None
         logger.debug("answered without its plan: %r", odd)
         context.rows.start_over()
         return None
@@ -237,11 +236,11 @@ async def within(deadline: float | None, work: Awaitable[T]) -> T:
         return task.result()
     task.add_done_callback(_forget)
     task.cancel()
-    raise _too_late(deadline)
+    raise too_late(deadline)
 
 
-def _too_late(deadline: float | None) -> DeadlineExceeded:
-    seconds = deadline or 0
+def too_late(seconds: float) -> DeadlineExceeded:
+    """What an answer is refused with that took longer than it may."""
     return DeadlineExceeded(
         f"The answer took more than {seconds:g} seconds. Ask for less: fewer rows, a narrower filter.", seconds
     )

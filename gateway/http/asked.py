@@ -8,8 +8,16 @@ from urllib.parse import parse_qsl
 from gateway.errors import BadRequest
 from gateway.execution.run import GraphQLRequest
 
-PARAMETERS = ("query", "variables", "operationName", "extensions", "documentId", "doc_id")
 MOST_PARAMETERS = 100
+ANYTHING = (object, "")
+KINDS: Mapping[str, tuple[type, str]] = {
+    "query": (str, "a string: the text of a GraphQL document"),
+    "operationName": (str, "a string"),
+    "variables": (dict, "an object"),
+    "extensions": (dict, "an object"),
+    "documentId": (str, "a string"),
+    "doc_id": (str, "a string"),
+}
 
 
 def read_body(body: bytes) -> GraphQLRequest:
@@ -36,7 +44,7 @@ def read_parameters(query_string: bytes) -> GraphQLRequest:
         raise BadRequest("The parameters cannot be read.") from None
     parameters: dict[str, Any] = {}
     for name, value in pairs:
-        if name in PARAMETERS and value:
+        if name in KINDS and value:
             if name in parameters:
                 raise BadRequest(f"`{name}` is given twice.")
             parameters[name] = value
@@ -49,15 +57,9 @@ def read_parameters(query_string: bytes) -> GraphQLRequest:
 def _request(parameters: Mapping[str, Any]) -> GraphQLRequest:
     """The parameters of either method, each of the type that it must have."""
     given = {name: value for name, value in parameters.items() if value is not None}
-    for name, kind, wanted in (
-        ("query", str, "a string: the text of a GraphQL document"),
-        ("operationName", str, "a string"),
-        ("variables", dict, "an object"),
-        ("extensions", dict, "an object"),
-        ("documentId", str, "a string"),
-        ("doc_id", str, "a string"),
-    ):
-        if not isinstance(given.get(name, kind()), kind):
+    for name, value in given.items():
+        kind, wanted = KINDS.get(name, ANYTHING)
+        if not isinstance(value, kind):
             raise BadRequest(f"`{name}` must be {wanted}.")
     query, hash_ = given.get("query") or None, _hash(given)
     if query is None and hash_ is None:

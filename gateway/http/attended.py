@@ -1,82 +1,106 @@
-"""Work that goes on only while its client waits for it."""
+"""Work that goes on only while its client waits for it, and no longer than its deadline."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Generic, TypeVar
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
+
+from gateway.errors import GatewayError
 
 T = TypeVar("T")
 
 SECONDS_ALONE = 0.05  # before anybody looks whether the client is still there: most work is done by then
 
 
-async def attended(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+async def attended(
+    receive: Receive,
+    work: Coroutine[Any, Any, T],
+    deadline: float | None = None,
+    late: Callable[[float], GatewayError] | None = None,
+) -> T:
     """The result of some work, for a request whose body is read or is of no interest.
 
-    When the client hangs up first, the work is cancelled and `ClientDisconnect` raised.
+    The work is cancelled when the client hangs up, which raises `ClientDisconnect`, and at the deadline, in seconds,
+    which raises what `late` makes of it. What is done without waiting for anything costs no timer.
     """
-    task = asyncio.current_task()
-    assert task is not None  # noqa: S101
-    watch = _Watch(receive, task)
-    timer = asyncio.get_running_loop().call_later(SECONDS_ALONE, watch.begin)
+    begun = Begun(work)
+    if begun.done:
+        return begun.result
+    watch = _Watch(receive, deadline)
     try:
-        return await work
+        return await begun
     except asyncio.CancelledError:
-        if not watch.gone:
-            raise
-        task.uncancel()
-        raise ClientDisconnect from None
+        watch.take_back()
+        if watch.gone or deadline is None or late is None:
+            raise ClientDisconnect from None
+        raise late(deadline) from None
     finally:
-        timer.cancel()
         watch.end()
 
 
-class Alarm:
-    """Cancels the current task after so many seconds, unless it is turned off: `asyncio.timeout` for hot paths."""
+class Begun(Generic[T]):
+    """A coroutine that has been run to where it first waits, or to its end."""
 
-    def __init__(self, seconds: float | None) -> None:
-        self.rang = False
-        self._task = asyncio.current_task()
-        self._timer = None if seconds is None else asyncio.get_running_loop().call_later(seconds, self._ring)
+    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
+        self._work = work
+        self.done = False
+        self.result: T
+        try:
+            self._waits_for = work.send(None)
+        except StopIteration as end:
+            self.done = True
+            self.result = end.value
 
-    def off(self) -> None:
-        """Let it ring no more."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def silence(self) -> None:
-        """Take the cancellation back where it rang; raise it again where somebody else cancelled."""
-        if not self.rang or self._task is None or self._task.uncancel() > 0:
-            raise asyncio.CancelledError
-
-    def _ring(self) -> None:
-        self.rang = True
-        if self._task is not None:
-            self._task.cancel()
+    def __await__(self) -> Generator[Any, Any, T]:
+        try:
+            yield self._waits_for
+        except BaseException as thrown:  # noqa: BLE001 - it is the work's to handle
+            try:
+                following = self._work.throw(thrown)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            yield following
+        return (yield from self._work.__await__())
 
 
 class _Watch:
-    """Waits for the client to hang up, and cancels a task then."""
+    """Cancels the current task when its client hangs up, or its time is over."""
 
-    def __init__(self, receive: Receive, task: asyncio.Task[Any]) -> None:
+    def __init__(self, receive: Receive, deadline: float | None) -> None:
         self.gone = False
         self._receive = receive
-        self._task = task
+        self._rang = False
+        self._task = asyncio.current_task()
         self._watching: asyncio.Future[None] | None = None
-
-    def begin(self) -> None:
-        """Wait from now on."""
-        self._watching = asyncio.ensure_future(self._wait())
+        loop = asyncio.get_running_loop()
+        self._timers = [loop.call_later(SECONDS_ALONE, self._begin)]
+        if deadline is not None:
+            self._timers.append(loop.call_later(deadline, self._cancel))
 
     def end(self) -> None:
-        """Wait no longer."""
+        """Watch no longer."""
+        for timer in self._timers:
+            timer.cancel()
         if self._watching is not None:
             self._watching.cancel()
+
+    def take_back(self) -> None:
+        """Take the cancellation back where it was ours; raise it again where somebody else cancelled."""
+        if not self._rang or self._task is None or self._task.uncancel() > 0:
+            raise asyncio.CancelledError
+
+    def _begin(self) -> None:
+        self._watching = asyncio.ensure_future(self._wait())
 
     async def _wait(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self.gone = True
-        self._task.cancel()
+        self._cancel()
+
+    def _cancel(self) -> None:
+        if self._task is not None and not self._rang:
+            self._rang = True
+            self._task.cancel()

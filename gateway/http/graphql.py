@@ -1,6 +1,5 @@
 """GraphQL over HTTP: GET and POST on one address, and the explorer for whoever asks for HTML."""
 
-import asyncio
 import json
 import math
 import time
@@ -17,6 +16,7 @@ from gateway.database.engine import Database
 from gateway.errors import (
     BodyLimitExceeded,
     ClientError,
+    DeadlineExceeded,
     InternalError,
     MethodNotAllowed,
     RateLimited,
@@ -27,7 +27,7 @@ from gateway.errors import (
 from gateway.execution.documents import Documents
 from gateway.execution.run import Answer, Outcome, execute_prepared, prepare, refuse, unexpected
 from gateway.http.asked import read_body, read_parameters
-from gateway.http.attended import Alarm, attended
+from gateway.http.attended import attended
 from gateway.http.credentials import Credentials
 from gateway.http.head import JSON, RESPONSE_JSON, read_head
 from gateway.http.rate_limit import RateLimiter
@@ -144,6 +144,8 @@ class GraphQL:
             if head.wants_cost and self.may_see_cost(context):
                 answer = answer.with_extensions(cost={"actual": prepared.cost, "limit": self.documents.limits.cost})
             return self.encode(answer, media, self.told(answer, context))
+        except DeadlineExceeded as error:
+            return self.encode(refuse(error, Outcome.LATE), media)
         except ClientError as error:
             return encode(refuse(error).body, error.status, media, _headers(error))
         except ClientDisconnect:
@@ -187,15 +189,11 @@ class GraphQL:
         size = int(length) if length.isdecimal() and len(length) < 19 else 0
         if size > limit:
             raise BodyLimitExceeded(f"The body has more than {limit} bytes.", limit, size)
-        alarm = Alarm(self.manners.deadline)
-        try:
-            return await _read(receive, limit)
-        except asyncio.CancelledError:
-            alarm.silence()
-            seconds = self.manners.deadline or 0
-            raise RequestTimeout(f"The body took more than {seconds:g} s to arrive.", seconds) from None
-        finally:
-            alarm.off()
+        return await attended(receive, _read(receive, limit), self.manners.deadline, _too_slow)
+
+
+def _too_slow(seconds: float) -> RequestTimeout:
+    return RequestTimeout(f"The body took more than {seconds:g} s to arrive.", seconds)
 
 
 async def _read(receive: Receive, limit: int) -> bytes:

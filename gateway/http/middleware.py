@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import time
 from collections.abc import Collection
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import CrossSiteRequest
 from gateway.observability import request_id
+from gateway.observability.eyes import Eyes
 
 REQUEST_ID = b"x-request-id"
 SANE = re.compile(rb"[\w.:+/=@-]{1,128}")
@@ -37,10 +39,11 @@ def new_id() -> bytes:
 
 class Outermost:
     """The layer around everything, failures included. Each request gets an id, its own where it brings a sane one, and
-    each answer the security headers that it does not set itself."""
+    each answer the security headers that it does not set itself; `eyes` are told of both."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, eyes: Eyes) -> None:
         self.app = app
+        self.eyes = eyes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -49,16 +52,27 @@ class Outermost:
         brought = next((value for name, value in scope["headers"] if name == REQUEST_ID), b"")
         id_ = brought if SANE.fullmatch(brought) else new_id()
         request_id.set(id_.decode())
+        record = None if self.eyes.closed else self.eyes.begin(scope["method"], scope["path"], scope["headers"])
 
-        async def send_with_headers(message: Message) -> None:
+        async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = list(message.get("headers", ()))
                 there = {name for name, _ in headers}
                 headers += [(REQUEST_ID, id_), *(header for header in HEADERS if header[0] not in there)]
+                if record is not None:
+                    record.begun = time.perf_counter()
+                    record.status = message["status"]
+                    headers += () if record.trace is None else record.trace.headers()
                 message = {**message, "headers": headers}
+            elif record is not None:
+                record.bytes += len(message.get("body", b""))
             await send(message)
 
-        await self.app(scope, receive, send_with_headers)
+        try:
+            await self.app(scope, receive, watched)
+        finally:
+            if record is not None:
+                self.eyes.end(record)
 
 
 class Direct:

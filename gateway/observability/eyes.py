@@ -47,7 +47,7 @@ class Eyes:
     @property
     def closed(self) -> bool:
         """True where nobody would be told anything."""
-        return not (self.metrics or self.traces or self.access_log or self.slow_seconds < float("inf"))
+        return not (self.access_log or self.metrics or self.traces or self.slow_seconds < float("inf"))
 
     def begin(self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]]) -> Exchange:
         """The record of a request, which is the current one from now on. The names of `headers` are in lower case."""

@@ -12,8 +12,9 @@ from starlette.types import ASGIApp
 from gateway import __version__
 from gateway.database.engine import Database
 from gateway.database.migrate import prepare
+from gateway.database.required import KEYS, missing
 from gateway.database.tables import batch_callback_deliveries
-from gateway.errors import UnsafeSettings
+from gateway.errors import SchemaBehind, UnsafeSettings
 from gateway.execution.documents import NO_DOCUMENTS, Documents, read_manifest
 from gateway.execution.limits import Limits
 from gateway.http import envelope, health, legacy
@@ -35,6 +36,7 @@ from gateway.settings import Settings
 from gateway.writing.api_keys import find_key
 
 DEMO_TOKEN = "demo"  # noqa: S105 - everybody knows it
+KEYS_POOL_SIZE = 5  # of a database of keys alone: a few look up, one writes when they were used
 
 
 class Application(FastAPI):
@@ -48,9 +50,9 @@ class Application(FastAPI):
 def create_app(settings: Settings) -> FastAPI:
     """The gateway as an ASGI app. It opens its database when it starts and closes it when it stops."""
     refuse_unsafe(settings)
-    database = Database(settings.database_url, settings.database_pool_size)
+    database, keys = databases_of(settings)
     credentials = Credentials(
-        database,
+        keys,
         tokens_of(settings),
         settings.credential_cache_seconds,
         deadline=settings.deadline_seconds,
@@ -60,15 +62,15 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await prepare(database)
-        await refuse_demo_key(settings, database)
-        if settings.is_development:
-            explorer.config = await explorer_config(database)
+        credentials.has_keys = await make_ready(settings, database, keys)
+        if settings.is_development and credentials.has_keys:
+            explorer.config = await explorer_config(database, keys)
         try:
             async with regularly(credentials.last_used.write, legacy_use.report):
                 yield
         finally:
-            await database.close()
+            for opened in {database, keys}:
+                await opened.close()
 
     app = Application(
         title="Callback gateway",
@@ -81,7 +83,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     envelope.install(app)
     app.include_router(legacy.router(database, credentials, legacy_use, settings.deadline_seconds))
-    app.include_router(health.router(database))
+    app.include_router(health.router(database, keys))
     app.router.routes.append(graphql(settings, database, credentials, explorer).route())
     if settings.is_development:
         app.mount(ExplorerConfig().assets, explorer_assets())
@@ -99,9 +101,35 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-async def explorer_config(database: Database) -> ExplorerConfig:
+def databases_of(settings: Settings) -> tuple[Database, Database]:
+    """The database of the rows and that of the API keys, which may be the same."""
+    rows = Database(settings.database_url, settings.database_pool_size, settings.database_schema)
+    if settings.keys_database_url is None:
+        return rows, rows
+    return rows, Database(settings.keys_database_url, KEYS_POOL_SIZE)
+
+
+async def make_ready(settings: Settings, rows: Database, keys: Database) -> bool:
+    """Make the databases ready to serve, or raise `OperatorError`; whether there are API keys.
+
+    There need be none where tokens are checked, unless the settings say where the keys are.
+    """
+    await prepare(rows)
+    if keys is not rows:
+        await prepare(keys, KEYS)
+    elif lacking := await missing(keys, KEYS):
+        if tokens_of(settings) is None:
+            raise SchemaBehind(
+                f"Nobody could be let in: {lacking[0]}, GATEWAY_KEYS_DATABASE_URL is not set, nor are keys for tokens."
+            )
+        return False
+    await refuse_demo_key(settings, keys)
+    return True
+
+
+async def explorer_config(database: Database, keys: Database) -> ExplorerConfig:
     """What the explorer starts with: where the key that everybody knows exists, that key and ids to try."""
-    key = await find_key(database, DEMO_TOKEN)
+    key = await find_key(keys, DEMO_TOKEN)
     if key is None:
         return ExplorerConfig()
     reader = Reader(database, key.organization_id)
@@ -167,9 +195,9 @@ def refuse_unsafe(settings: Settings) -> None:
         raise UnsafeSettings("GATEWAY_TRUSTED_ORIGINS=* trusts every site: name the origins.")
 
 
-async def refuse_demo_key(settings: Settings, database: Database) -> None:
+async def refuse_demo_key(settings: Settings, keys: Database) -> None:
     """Raise `UnsafeSettings` where the key that everybody knows would open a gateway in production."""
-    if not settings.is_development and await find_key(database, DEMO_TOKEN) is not None:
+    if not settings.is_development and await find_key(keys, DEMO_TOKEN) is not None:
         raise UnsafeSettings("The key `demo` exists: revoke it, or set GATEWAY_PROFILE=development.")
 
 

@@ -17,11 +17,10 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import URL
 
-from gateway.app import DEMO_TOKEN, create_app, refuse_demo_key
+from gateway.app import DEMO_TOKEN, create_app, databases_of, make_ready
 from gateway.cli.session import load_settings, variable, with_database
 from gateway.cli.workers import Workers, end_with_parent
 from gateway.database.engine import Database
-from gateway.database.migrate import prepare
 from gateway.errors import OperatorError
 from gateway.http.server import Server
 from gateway.observability import configure_logging
@@ -79,12 +78,12 @@ async def _write_demo(database: Database) -> Sample:
 async def _make_sure(settings: Settings) -> None:
     """Fail here, in one line: a worker that fails would be started again and again."""
     create_app(settings)
-    database = Database(settings.database_url)
+    rows, keys = databases_of(settings)
     try:
-        await prepare(database)
-        await refuse_demo_key(settings, database)
+        await make_ready(settings, rows, keys)
     finally:
-        await database.close()
+        for opened in {rows, keys}:
+            await opened.close()
 
 
 def _settings_in(arguments: Sequence[str]) -> dict[str, str | None]:

@@ -27,10 +27,15 @@ SECONDS_TO_STOP = 2.0  # that an abandoned statement has before its connection i
 
 
 class Database:
-    """A pool of at most `pool_size` connections to the database at `url`; stopping a statement takes another one."""
+    """A pool of at most `pool_size` connections to the database at `url`; stopping a statement takes another one.
 
-    def __init__(self, url: str, pool_size: int = 10) -> None:
+    On PostgreSQL `schema` is where the tables are looked for, instead of the role's search path.
+    """
+
+    def __init__(self, url: str, pool_size: int = 10, schema: str | None = None) -> None:
         self.url = parse_url(url)
+        self.schema = schema
+        self._connecting = in_schema(self.dialect, schema)
         self.engine = self._engine(pool_size=pool_size, max_overflow=0)
         self._aside = self._engine(poolclass=NullPool)
         self._stopping: set[asyncio.Task[None]] = set()
@@ -39,7 +44,13 @@ class Database:
 
     def _engine(self, **options: Any) -> AsyncEngine:
         try:
-            return create_async_engine(self.url, json_serializer=_compact_json, hide_parameters=True, **options)
+            return create_async_engine(
+                self.url,
+                json_serializer=_compact_json,
+                hide_parameters=True,
+                connect_args=self._connecting,
+                **options,
+            )
         except ModuleNotFoundError as missing:
             raise DatabaseUnavailable(
                 f"The driver {missing.name} is not installed: pip install 'callback-gateway[postgres]'."
@@ -153,6 +164,15 @@ def parse_url(url: str) -> URL:
             f"GATEWAY_DATABASE_URL names {parsed.drivername}; use sqlite+aiosqlite or postgresql+asyncpg."
         )
     return parsed.set(drivername=driver)
+
+
+def in_schema(dialect: str, schema: str | None) -> dict[str, Any]:
+    """How the driver is told to look for tables in this schema; `DatabaseUnavailable` where there are no schemas."""
+    if schema is None:
+        return {}
+    if dialect == "sqlite":
+        raise DatabaseUnavailable("GATEWAY_DATABASE_SCHEMA is for PostgreSQL: SQLite has no schemas.")
+    return {"server_settings": {"search_path": '"' + schema.replace('"', '""') + '"'}}
 
 
 def _compact_json(value: Any) -> str:

@@ -51,7 +51,16 @@ class Existing:
 
     def run(self, *statements: str) -> None:
         """Run statements as the owner."""
-        asyncio.run(_run(self, statements))
+        asyncio.run(self.run_now(*statements))
+
+    async def run_now(self, *statements: str) -> None:
+        """The same for tests that are coroutines."""
+        database = Database(self.url, schema=self.schema)
+        async with database.engine.connect() as connection:
+            own = await connection.execution_options(isolation_level="AUTOCOMMIT")
+            for statement in statements:
+                await own.exec_driver_sql(statement)
+        await database.close()
 
 
 @contextmanager
@@ -95,13 +104,4 @@ async def _make(made: Existing, keys: bool) -> None:
         for statement in EXTRA:
             await connection.execute(text(statement))
     await store(database, history(3))
-    await database.close()
-
-
-async def _run(made: Existing, statements: tuple[str, ...]) -> None:
-    database = Database(made.url, schema=made.schema)
-    async with database.engine.connect() as connection:
-        own = await connection.execution_options(isolation_level="AUTOCOMMIT")
-        for statement in statements:
-            await own.exec_driver_sql(statement)
     await database.close()

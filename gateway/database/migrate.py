@@ -60,18 +60,12 @@ async def check_schema(database: Database, tables: Sequence[Table] = ROWS) -> No
     One that the gateway migrates must be at the newest revision; of one that somebody else made, every column of
     `tables` that the gateway reads must be there, and readable.
     """
-    newest = _newest()
     try:
         async with asyncio.timeout(SECONDS_TO_ANSWER):
             await database.check()
-            current = await revision(database)
-            lacking = [] if current == newest else await missing(database, tables)
+            lacking = [] if await check_revision(database) else await missing(database, tables)
     except TimeoutError:
         raise DatabaseUnavailable(f"The database gives no answer in {SECONDS_TO_ANSWER:g} s.") from None
-    if current is not None and current != newest:
-        raise SchemaBehind(
-            f"The database's schema is at revision {current}, this version needs {newest}: run `gateway migrate`."
-        )
     if len(lacking) == len(tables):
         raise SchemaBehind(
             f"The database has none of the tables ({lacking[0]}): run `gateway migrate` for tables of the gateway's "
@@ -79,6 +73,16 @@ async def check_schema(database: Database, tables: Sequence[Table] = ROWS) -> No
         )
     if lacking:
         raise SchemaBehind(f"The gateway cannot read the tables: {'; '.join(lacking)}. `gateway doctor` tells more.")
+
+
+async def check_revision(database: Database) -> bool:
+    """Whether the gateway migrated the schema; `SchemaBehind` where that was another version of it."""
+    current, newest = await revision(database), _newest()
+    if current is not None and current != newest:
+        raise SchemaBehind(
+            f"The database's schema is at revision {current}, this version needs {newest}: run `gateway migrate`."
+        )
+    return current is not None
 
 
 async def revision(database: Database) -> str | None:

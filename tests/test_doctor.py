@@ -12,11 +12,15 @@ from gateway.cli.doctor import examine
 from gateway.database.engine import Database
 from gateway.database.findings import Finding, Weight
 from gateway.database.inspection import affinity
+from gateway.database.mending import EVENTS
 from gateway.database.migrate import migrate
 from gateway.database.surroundings import of_clock, of_encoding, of_pooler, of_postgres, of_sqlite, of_timeout
+from gateway.database.tables import metadata
+from gateway.reading.contract import BatchCallbackEvent
 from gateway.reading.hosts import host_of
 from gateway.reading.masking import mask_text
 from gateway.settings import Settings
+from tests.asking import data
 from tests.existing import Existing, existing_database
 from tests.test_cli import run
 from tests.volume import fill
@@ -136,6 +140,7 @@ async def test_what_is_wrong_is_found_and_mended(existing: Existing, code: str, 
         ("WRONG_TYPE", [f"ALTER TABLE {DELIVERIES} ALTER is_automatic TYPE integer USING 1"]),
         ("WRONG_TYPE", ["ALTER TABLE batches ALTER metadata TYPE text USING '{}'"]),
         ("WRONG_TYPE", [f"ALTER TABLE {DELIVERIES} ALTER signing_secret_id TYPE text"]),
+        ("WRONG_TYPE", [f"ALTER TABLE {ATTEMPTS} ALTER id TYPE text"]),
         ("NULLABLE", [f"ALTER TABLE {ATTEMPTS} ALTER org_id DROP NOT NULL"]),
         ("NULLS", [f"ALTER TABLE {ATTEMPTS} ALTER org_id DROP NOT NULL", f"UPDATE {ATTEMPTS} SET org_id = NULL"]),
         ("NULLS", ["ALTER TABLE batches ALTER created_at DROP NOT NULL", "UPDATE batches SET created_at = NULL"]),
@@ -209,6 +214,54 @@ async def test_tables_of_another_schema_are_found(postgres_existing: Existing) -
     assert "the platform's: set GATEWAY_DATABASE_SCHEMA" in findings[0].message
 
 
+async def test_types_that_hold_the_same_are_right(postgres_existing: Existing) -> None:
+    await postgres_existing.run_now(
+        "ALTER TABLE batches ALTER metadata TYPE jsonb, ALTER cost TYPE numeric(10, 2), ALTER duration_ms TYPE integer",
+        f"ALTER TABLE {DELIVERIES} ALTER status_code TYPE varchar(40), ALTER attempt_count TYPE smallint",
+        f"ALTER TABLE {ATTEMPTS} ALTER response_time_ms TYPE bigint, ALTER created_at TYPE timestamptz(3)",
+        """UPDATE batches SET metadata = '{"a": [1]}', cost = 1.5, duration_ms = 7""",
+    )
+    assert await examined(postgres_existing) == []
+    database = Database(postgres_existing.url, schema=postgres_existing.schema)
+    where = {"metadata": {"path": ["b"], "eq": "c"}}
+    asked = """query ($where: BatchFilter) {
+      batches(filter: $where) { nodes { id } } all: batches { nodes { metadata cost } }
+    }"""
+    answer = await data(database, asked, where=where)
+    await database.close()
+    assert (answer["batches"]["nodes"], answer["all"]["nodes"][0]) == ([], {"metadata": {"a": [1]}, "cost": "1.50"})
+
+
+async def test_partitions_may_stand_for_tables(postgres_existing: Existing) -> None:
+    await postgres_existing.run_now("CREATE SCHEMA parted")
+    for name in (table.name for table in metadata.sorted_tables):
+        key = "id" if name == "organizations" else "org_id"
+        await postgres_existing.run_now(
+            f"CREATE TABLE parted.{name} (LIKE {name}) PARTITION BY HASH ({key})",
+            f"CREATE TABLE parted.{name}_0 PARTITION OF parted.{name} FOR VALUES WITH (MODULUS 2, REMAINDER 0)",
+            f"CREATE TABLE parted.{name}_1 PARTITION OF parted.{name} FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
+            f"INSERT INTO parted.{name} SELECT * FROM {name}",
+        )
+    await postgres_existing.run_now("CREATE UNIQUE INDEX ON parted.batches (org_id, id)")
+    findings = await examined(postgres_existing, database_schema="parted")
+    assert {finding.code for finding in findings} == {"MISSING_INDEX"}
+    assert not any("batches on id " in finding.message for finding in findings)
+    await postgres_existing.run_now(*(sql for finding in findings for sql in finding.sql))
+    assert await examined(postgres_existing, database_schema="parted") == []
+
+
+async def test_views_may_stand_for_tables(postgres_existing: Existing) -> None:
+    await postgres_existing.run_now(
+        "CREATE SCHEMA seen",
+        *(f"CREATE VIEW seen.{table.name} AS SELECT * FROM {table.name}" for table in metadata.sorted_tables),
+    )
+    assert await examined(postgres_existing, database_schema="seen") == []
+    await postgres_existing.run_now("DROP VIEW seen.batches", "CREATE VIEW seen.batches AS SELECT id FROM batches")
+    findings = await examined(postgres_existing, database_schema="seen")
+    assert {(finding.code, finding.sql) for finding in findings} == {("MISSING_COLUMN", ())}
+    assert "batches is a view: it has to be added where that is defined." in findings[0].message
+
+
 @pytest.mark.parametrize(
     "index", ["(org_id, created_at, id, status_code)", "(org_id, created_at DESC, id DESC)"], ids=["longer", "downward"]
 )
@@ -263,9 +316,10 @@ URLS = [
     "https://a.example?x@y", "HTTPS://a.example:443", "mailto:a@b.example", "http://a.example#f:1",
 ]  # fmt: skip
 MESSAGES = [
-    "connection timed out", "Connection refused", "HTTP 503", "no route to host, gave up.", "token=abcdef",
+    "connection timed out", "Connection refused", "HTTP 503", "no route to host, gave up.", "password is hunter",
     "Authorization: Bearer abcdef", "BASIC QWxhZGRpbjpvcGVu", "AKIAABCDEFGHIJKLMNOP", "eyJabcdef", "gw_AbCdEfGh12",
-    "https://user:secret@host.example/x", "password is hunter", "sk-abcdefghijklmnopqrstuvwx1", "a /b/AbCdEf0123456789AbCdEf",
+    "https://user:secret@host.example/x", "token=abcdef", "sk-abcdefghijklmnopqrstuvwx1",
+    "a /b/AbCdEf0123456789AbCdEf",
 ]  # fmt: skip
 
 
@@ -291,9 +345,13 @@ async def test_derived_columns_say_what_the_gateway_would(postgres_existing: Exi
     assert {url: host for url, host in rows if url is not None} == {url: host_of(url) for url in URLS}
     rows = await two_columns(postgres_existing, f"SELECT error_message, error_message_masked FROM {ATTEMPTS}")
     shown = {message for message, masked in rows if masked is None}
-    assert shown == {message for message in MESSAGES[:4]}
-    assert all(mask_text(message) == message for message in shown)
+    assert shown == set(MESSAGES[:5])
+    assert all(mask_text(message) == message for message in MESSAGES[:5])
     assert len(await first_column(postgres_existing, f"SELECT 1 FROM {DELIVERIES} WHERE org_id IS NULL")) == 0
+
+
+def test_sql_knows_the_events_of_the_contract() -> None:
+    assert set(EVENTS) == {event.value for event in BatchCallbackEvent}
 
 
 @pytest.mark.parametrize(
@@ -313,7 +371,7 @@ async def test_the_event_is_read_from_the_body(existing: Existing, body: str, ev
     assert set(await first_column(existing, f"SELECT event FROM {DELIVERIES}")) == {event}
 
 
-async def test_a_table_that_is_read_whole_is_found(tmp_path: Path, large: Existing) -> None:
+async def test_a_table_that_is_read_whole_is_found(large: Existing) -> None:
     assert await examined(large) == []
     await large.run_now(f"DROP INDEX ix_{DELIVERIES}_batch")
     findings = await examined(large)

@@ -163,6 +163,14 @@ async def test_tables_of_somebody_else_are_not_migrated(existing: Existing) -> N
     await database.close()
 
 
+def test_the_demo_is_a_database_of_its_own(tmp_path: Path) -> None:
+    variables = {"GATEWAY_KEYS_DATABASE_URL": "sqlite:///keys.db", "GATEWAY_DATABASE_SCHEMA": "platform"}
+    with running(tmp_path, "demo", "--port", "0", first="REST", **variables) as (_, said):
+        address, batch = (line.split()[1] for line in said.splitlines() if line.startswith(("Explorer", "Batch")))
+        assert ask(f"{address.removesuffix('/graphql')}/v1/batches/{batch}/callback")
+    assert not (tmp_path / "keys.db").exists()
+
+
 def test_sqlite_has_no_schemas() -> None:
     with pytest.raises(DatabaseUnavailable, match="GATEWAY_DATABASE_SCHEMA is for PostgreSQL"):
         Database("sqlite:///any.db", schema="platform")

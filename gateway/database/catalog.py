@@ -122,7 +122,8 @@ async def _postgres(connection: AsyncConnection, names: Iterable[str], schema: s
     rows = (await connection.execute(TABLES, {"names": list(names)})).all()
     tables = {row.oid: row for row in rows if row.visible}
     there = {row.name for row in tables.values()}
-    elsewhere = {row.name: (row.schema, row.usable) for row in rows if row.name not in there}
+    hidden = sorted((row for row in rows if row.name not in there), key=lambda row: bool(row.schema == schema))
+    elsewhere = {row.name: (row.schema, row.usable) for row in hidden}
     columns: dict[int, dict[str, FoundColumn]] = {oid: {} for oid in tables}
     indexes: dict[int, list[FoundIndex]] = {oid: [] for oid in tables}
     oids = {"oids": list(tables) or [0]}

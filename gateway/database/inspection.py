@@ -90,11 +90,15 @@ def _missing_table(catalog: Catalog, mending: Mending, table: Table) -> Finding:
     if schema is None:
         message = f"There is no table {table.name}."
         return Finding(Weight.ERROR, "MISSING_TABLE", message, mending.create_table(table))
+    quoted = Mending(mending.dialect).name
+    if usable and schema == catalog.schema:
+        message = f"{table.name} is in the schema {schema}, which a pooler on the way does not pass on."
+        sql = f"ALTER ROLE {quoted(catalog.role)} SET search_path = {quoted(schema)}"
+        return Finding(Weight.ERROR, "OTHER_SCHEMA", message, (sql,))
     if usable:
         message = f"{table.name} is in the schema {schema}: set GATEWAY_DATABASE_SCHEMA to it."
         return Finding(Weight.ERROR, "OTHER_SCHEMA", message)
     message = f"The role {catalog.role} may not use the schema {schema}, where {table.name} is."
-    quoted = Mending(mending.dialect).name
     sql = f"GRANT USAGE ON SCHEMA {quoted(schema)} TO {quoted(catalog.role)}"
     return Finding(Weight.ERROR, "MISSING_PRIVILEGE", message, (sql,))
 

@@ -98,7 +98,9 @@ class Mending:
         dropped = [f"DROP INDEX {self.name(name)}" for found in table.indexes if found.name == name and not found.valid]
         if not dropped and name in {found.name for found in table.indexes}:
             sql = sql.replace(name, f"{name}_gateway"[:LONGEST_NAME], 1)
-        if self.dialect == "postgresql" and table.kind == "table":
+        if table.kind == "partitioned table":  # unique would have to hold the partition key, and is not needed to read
+            sql = sql.replace("UNIQUE ", "", 1)
+        elif self.dialect == "postgresql":
             sql = sql.replace(" INDEX ", " INDEX CONCURRENTLY ", 1)
         return (*dropped, sql)
 

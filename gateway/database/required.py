@@ -38,6 +38,11 @@ async def _refusal(database: Database, *tables: Table) -> str | None:
     try:
         await database.fetch(select(*asked))
     except SQLAlchemyError as failure:
-        words = str(getattr(failure, "orig", None) or failure).strip().splitlines()[0]
-        return words.rpartition(">: ")[2]
+        return in_its_words(failure)
     return None
+
+
+def in_its_words(failure: SQLAlchemyError) -> str:
+    """What the database itself says of a statement that failed, in one line."""
+    said = str(getattr(failure, "orig", None) or failure).strip()
+    return (said.splitlines() or [type(failure).__name__])[0].rpartition(">: ")[2]

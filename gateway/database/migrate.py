@@ -57,32 +57,32 @@ async def prepare(database: Database, tables: Sequence[Table] = ROWS) -> None:
 async def check_schema(database: Database, tables: Sequence[Table] = ROWS) -> None:
     """Raise `SchemaBehind` unless the schema fits, and `DatabaseUnavailable` without an answer.
 
-    One that the gateway migrates must be at the newest revision; of one that somebody else made, every column of
-    `tables` that the gateway reads must be there, and readable.
+    One that the gateway migrates must be at the newest revision. Whoever made it, every column of `tables` that the
+    gateway reads must be there, and readable.
     """
     try:
         async with asyncio.timeout(SECONDS_TO_ANSWER):
             await database.check()
-            lacking = [] if await check_revision(database) else await missing(database, tables)
+            await check_revision(database)
+            lacking = await missing(database, tables)
     except TimeoutError:
         raise DatabaseUnavailable(f"The database gives no answer in {SECONDS_TO_ANSWER:g} s.") from None
     if len(lacking) == len(tables):
         raise SchemaBehind(
-            f"The database has none of the tables ({lacking[0]}): run `gateway migrate` for tables of the gateway's "
-            "own, `gateway doctor` where they are somebody else's."
+            f"The gateway can read none of the tables ({lacking[0]}): run `gateway migrate` for tables of its own, "
+            "`gateway doctor` where they are somebody else's."
         )
     if lacking:
         raise SchemaBehind(f"The gateway cannot read the tables: {'; '.join(lacking)}. `gateway doctor` tells more.")
 
 
-async def check_revision(database: Database) -> bool:
-    """Whether the gateway migrated the schema; `SchemaBehind` where that was another version of it."""
+async def check_revision(database: Database) -> None:
+    """Raise `SchemaBehind` where another version of the gateway migrated the schema."""
     current, newest = await revision(database), _newest()
     if current is not None and current != newest:
         raise SchemaBehind(
             f"The database's schema is at revision {current}, this version needs {newest}: run `gateway migrate`."
         )
-    return current is not None
 
 
 async def revision(database: Database) -> str | None:

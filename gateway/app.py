@@ -103,7 +103,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 def databases_of(settings: Settings) -> tuple[Database, Database]:
     """The database of the rows and that of the API keys, which may be the same."""
-    rows = Database(settings.database_url, settings.database_pool_size, settings.database_schema)
+    rows = Database(settings.database_url, settings.database_pool_size, schema=settings.database_schema)
     if settings.keys_database_url is None:
         return rows, rows
     return rows, Database(settings.keys_database_url, KEYS_POOL_SIZE)

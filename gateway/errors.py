@@ -17,7 +17,9 @@
     │   ├── Conflict                        409  CONFLICT
     │   ├── ValidationFailed                422  VALIDATION_ERROR
     │   ├── UnsupportedMediaType            415  UNSUPPORTED_MEDIA_TYPE
+    │   ├── StatementTimeout                504  DEADLINE_EXCEEDED
     │   ├── Unavailable                     503  UNAVAILABLE
+    │   │   └── Overloaded                  503  OVERLOADED
     │   ├── RateLimited                     429  RATE_LIMITED
     │   ├── CrossSiteRequest                403  CROSS_SITE_REQUEST
     │   ├── PersistedQueryNotFound          400  PERSISTED_QUERY_NOT_FOUND
@@ -345,11 +347,35 @@ class DeadlineExceeded(LimitExceeded):
     status = 504
 
 
+class StatementTimeout(ClientError):
+    """The database ended a statement that took too long."""
+
+    code = "DEADLINE_EXCEEDED"
+    status = 504
+
+    def __init__(
+        self, message: str = "The database took too long. Ask for less: fewer rows, a narrower filter."
+    ) -> None:
+        super().__init__(message)
+
+
 class Unavailable(ClientError):
-    """The database does not answer just now; the same request may succeed later."""
+    """The database does not answer just now; the same request may succeed later: in `retry_after` seconds, perhaps."""
 
     code = "UNAVAILABLE"
     status = 503
+    retry_after: ClassVar[int] = 1
+
+    @property
+    def extensions(self) -> dict[str, Any]:
+        """The code, and how long to wait."""
+        return {**super().extensions, "retryAfter": self.retry_after}
+
+
+class Overloaded(Unavailable):
+    """There is more to do than the database can take: refused at once, so that what is under way is answered."""
+
+    code = "OVERLOADED"
 
 
 class InternalError(GatewayError):

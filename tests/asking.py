@@ -54,7 +54,9 @@ def statements(database: Database) -> Iterator[list[str]]:
         seen.append(statement)
 
     event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    database.on_statement.append(seen.append)
     try:
         yield seen
     finally:
+        database.on_statement.remove(seen.append)
         event.remove(database.engine.sync_engine, "before_cursor_execute", note)

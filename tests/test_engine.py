@@ -62,8 +62,8 @@ async def test_a_statement_that_nobody_waits_for_is_stopped(database: Database) 
     endless.cancel()
     with pytest.raises(asyncio.CancelledError):
         await endless
-    await asyncio.wait_for(asyncio.gather(*database._stopping), 5)
-    assert database.engine.pool.status().endswith("Current Checked out connections: 0")
+    await asyncio.wait_for(asyncio.gather(*database.source._settling), 5)
+    assert database.source.pool.in_use == 0
     if database.dialect == "postgresql":
         assert (await database.fetch(ACTIVE))[0][0] == 0
 
@@ -86,12 +86,14 @@ async def test_a_database_that_is_gone_is_said_to_be_unavailable(postgres: Datab
 
 async def test_who_waits_for_a_connection_can_leave(database_url: str) -> None:
     database = Database(database_url, pool_size=1)
-    async with database.connect():
-        waiting = asyncio.ensure_future(database.fetch(text("SELECT 1")))
-        await asyncio.wait({waiting}, timeout=0.05)
-        waiting.cancel()
+    endless = text(ENDLESS[database.dialect])
+    first, second = (asyncio.ensure_future(database.fetch(endless)) for _ in range(2))
+    while database.source.pool.waiting == 0:
+        await asyncio.wait({first, second}, timeout=0.01)
+    for statement in (second, first):
+        statement.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await waiting
+            await statement
     assert (await database.fetch(text("SELECT 1")))[0][0] == 1
     await database.close()
 
@@ -164,5 +166,5 @@ async def _until_running(database: Database, statement: asyncio.Future[Any]) -> 
     if database.dialect == "postgresql":
         await _until_active(database, 1)
     else:
-        while "out connections: 1" not in database.engine.pool.status():
+        while database.source.pool.in_use == 0:
             await asyncio.wait({statement}, timeout=0.01)

@@ -68,7 +68,7 @@ def with_keys(database_url: str | None, work: Callable[[Database], Awaitable[T]]
 def opened(settings: Settings, url: str) -> Database:
     """The database at a URL that is one of the settings'; that of the keys is in no schema that they name."""
     schema = None if url == settings.keys_database_url else settings.database_schema
-    return Database(url, settings.database_pool_size, schema)
+    return Database(url, settings.database_pool_size, schema=schema)
 
 
 def _with(settings: Settings, url: str, tables: Sequence[Table], work: Callable[[Database], Awaitable[T]]) -> T:

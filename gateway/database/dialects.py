@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    BindParameter,
     Boolean,
     ColumnElement,
     FromClause,
@@ -46,20 +47,16 @@ SLOT = 15 * 60
 SLOTS_SINCE = "1980-01-01T00:00:00.000000Z"  # since then hours and days of every zone start with a slot of UTC
 
 
-class _ListOf(TypeDecorator[list[Any]]):
-    """Many values as one parameter: an array on PostgreSQL, a JSON text on SQLite."""
+class Texts(TypeDecorator[list[str]]):
+    """Many texts, or ids as texts, as one parameter: an array on PostgreSQL, a JSON text on SQLite."""
 
     impl = String
     cache_ok = True
 
-    def __init__(self, item: TypeEngine[Any]) -> None:
-        super().__init__()
-        self.item = item
-
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(ARRAY(self.item) if dialect.name == "postgresql" else String())
+        return dialect.type_descriptor(ARRAY(Text()) if dialect.name == "postgresql" else String())
 
-    def process_bind_param(self, value: list[Any] | None, dialect: Dialect) -> Any:
+    def process_bind_param(self, value: list[str] | None, dialect: Dialect) -> Any:
         return value if dialect.name == "postgresql" else json.dumps(value)
 
 
@@ -72,7 +69,7 @@ class _Each(GenericFunction[str]):
 
 @compiles(_Each, "postgresql")
 def _unnest(element: _Each, compiler: SQLCompiler, **options: Any) -> str:
-    return f"(SELECT unnest({compiler.process(element.clauses, **options)}) AS value)"
+    return f"(SELECT CAST(unnest({compiler.process(element.clauses, **options)}) AS UUID) AS value)"
 
 
 @compiles(_Each, "sqlite")
@@ -80,9 +77,18 @@ def _json_each(element: _Each, compiler: SQLCompiler, **options: Any) -> str:
     return f"json_each({compiler.process(element.clauses, **options)})"
 
 
-def ids_as_rows(ids: Iterable[str], name: str = "wanted") -> TableValuedAlias:
-    """A table of one column, `value`, with a row for each id."""
-    return _Each(bindparam(None, list(ids), type_=_ListOf(Id()))).table_valued("value", name=name)
+Ids = Iterable[str] | BindParameter[list[str]]
+
+
+def ids_as_rows(ids: Ids, name: str = "wanted") -> TableValuedAlias:
+    """A table of one column, `value`, with a row for each id; the ids may be a parameter that is given later."""
+    many = ids if isinstance(ids, BindParameter) else bindparam(None, list(ids), type_=Texts())
+    return _Each(many).table_valued("value", name=name)
+
+
+def at_most(number: int) -> ColumnElement[int]:
+    """A LIMIT that is part of the statement; where it is a parameter, PostgreSQL plans for a tenth of the table."""
+    return literal_column(str(int(number)), Integer())
 
 
 class _Condition(GenericFunction[bool]):
@@ -104,6 +110,8 @@ class _OneOf(_Condition):
 @compiles(_OneOf, "postgresql")
 def _equals_any(element: _OneOf, compiler: SQLCompiler, **options: Any) -> str:
     value, values = (compiler.process(clause, **options) for clause in element.clauses)
+    if isinstance(element.clauses.clauses[0].type, Id):
+        values = f"CAST({values} AS UUID[])"
     return f"({value} = ANY ({values}))"
 
 
@@ -115,8 +123,7 @@ def _in_json(element: _OneOf, compiler: SQLCompiler, **options: Any) -> str:
 
 def is_one_of(column: ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[bool]:
     """The column's value is one of `values`, which are one parameter."""
-    item = column.type if isinstance(column.type, Id) else Text()
-    return _OneOf(column, bindparam(None, list(values), type_=_ListOf(item)))
+    return _OneOf(column, bindparam(None, list(values), type_=Texts()))
 
 
 class _StartsWith(_Condition):

@@ -1,119 +1,109 @@
-"""The connection to the database: one pool a process, a connection a statement."""
+"""The database of one process: SQLAlchemy's engine for what is written, the driver's own connections for what is read.
+
+A read takes one statement and no transaction. SQLAlchemy compiles it, once, and it runs on a connection of the driver,
+which costs a tenth of the way through an engine. A pool is as large as the process may keep connections; a statement
+that finds none free waits in line. A process answers several hundred requests a second over ten connections, so that
+ten are enough for most; the sum over all processes must stay below what the server allows.
+"""
 
 import asyncio
 import json
-import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy import Executable, NullPool, event, make_url, text
+from sqlalchemy import TextClause, event, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from gateway.database.types import AnyRow
+from gateway.database.postgresql import PostgreSQL
+from gateway.database.sqlite import BUSY_MS, SQLite
+from gateway.database.statements import Prepared
+from gateway.database.types import AnyRow, AnySelect
 from gateway.errors import DatabaseUnavailable, Unavailable
-
-logger = logging.getLogger(__name__)
 
 DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
     "postgres": "postgresql+asyncpg",
     "postgresql": "postgresql+asyncpg",
 }
-SECONDS_TO_STOP = 2.0  # that an abandoned statement has before its connection is cut
+SECONDS_TO_STOP = 2.0
+NOT_FOR_THE_DRIVER = {"prepared_statement_cache_size", "prepared_statement_name_func", "async_fallback"}
+ONE = text("SELECT 1")
 
 
 class Database:
-    """A pool of at most `pool_size` connections to the database at `url`; stopping a statement takes another one.
+    """The database at `url`. It is read over at most `pool_size` connections, and written over as many.
 
-    On PostgreSQL `schema` is where the tables are looked for, instead of the role's search path.
+    A reader waits at most `patience` seconds for one of them, else it is `Overloaded`. On PostgreSQL a statement may
+    take `statement_seconds`, and `schema` is where tables are looked for, instead of the role's search path; `pooler`
+    tells that connections go through one in transaction mode, such as PgBouncer, which knows neither prepared
+    statements nor settings of a session.
     """
 
-    def __init__(self, url: str, pool_size: int = 10, schema: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        pool_size: int = 10,
+        *,
+        schema: str | None = None,
+        patience: float = 10.0,
+        statement_seconds: float | None = None,
+        pooler: bool = False,
+    ) -> None:
         self.url = parse_url(url)
         self.schema = schema
-        self._connecting = in_schema(self.dialect, schema)
-        self.engine = self._engine(pool_size=pool_size, max_overflow=0)
-        self._aside = self._engine(poolclass=NullPool)
-        self._stopping: set[asyncio.Task[None]] = set()
+        session = {} if pooler else in_schema(self.dialect, schema)
+        self.engine = self._engine(pool_size, session, pooler=pooler)
+        self.on_statement: list[Callable[[str], None]] = []
+        arguments, options = self.engine.dialect.create_connect_args(self.url)
+        self.source: SQLite | PostgreSQL
         if self.dialect == "sqlite":
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
-
-    def _engine(self, **options: Any) -> AsyncEngine:
-        try:
-            return create_async_engine(
-                self.url,
-                json_serializer=_compact_json,
-                hide_parameters=True,
-                connect_args=self._connecting,
-                **options,
+            self.source = SQLite(arguments, options, pool_size, patience=patience)
+        else:
+            address = {name: value for name, value in options.items() if name not in NOT_FOR_THE_DRIVER}
+            self.source = PostgreSQL(
+                address,
+                pool_size,
+                session,
+                statement_seconds=statement_seconds,
+                patience=patience,
+                pooler=pooler,
             )
-        except ModuleNotFoundError as missing:
-            raise DatabaseUnavailable(
-                f"The driver {missing.name} is not installed: pip install 'callback-gateway[postgres]'."
-            ) from missing
+
+    def _engine(self, pool_size: int, session: dict[str, str], *, pooler: bool) -> AsyncEngine:
+        options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "hide_parameters": True}
+        if session:
+            options["connect_args"] = {"server_settings": session}
+        if pooler:
+            options["connect_args"] = {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
+        return create_async_engine(self.url, json_serializer=_compact_json, **options)
 
     @property
     def dialect(self) -> str:
         """`sqlite` or `postgresql`."""
         return self.url.get_backend_name()
 
-    async def fetch(self, statement: Executable) -> Sequence[AnyRow]:
-        """Run one reading statement on a connection of its own and return all its rows.
+    def prepare(self, statement: AnySelect | TextClause) -> Prepared:
+        """The statement, compiled for this database."""
+        return Prepared(statement, self.engine.dialect)
 
-        When the caller is cancelled, nobody waits for the statement: it is stopped, and its connection comes back to
-        the pool, or is cut where the database does not answer.
+    async def run(self, prepared: Prepared, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        """The rows of a reading statement, as the driver returns them.
+
+        `Unavailable` where the database does not answer. When the caller is cancelled, nobody waits for the statement:
+        it is stopped, and its connection comes back to the pool, or is cut where the database does not answer.
         """
-        run = _Run()
-        running = asyncio.ensure_future(self._run(statement, run))
-        try:
-            return await asyncio.shield(running)
-        except (OSError, DBAPIError) as failure:
-            if run.driver is not None and not getattr(failure, "connection_invalidated", False):
-                raise
-            logger.warning("the database does not answer: %s", _reason(failure))
-            raise Unavailable("The database does not answer just now.") from failure
-        except asyncio.CancelledError:
-            stopping = asyncio.ensure_future(self._stop(running, run))
-            self._stopping.add(stopping)
-            stopping.add_done_callback(self._stopping.discard)
-            raise
+        for note in self.on_statement:
+            note(prepared.text)
+        return await self.source.run(prepared.text, prepared.arguments(values))
 
-    async def _run(self, statement: Executable, run: "_Run") -> Sequence[AnyRow]:
-        async with self.engine.connect() as connection:
-            run.driver = (await connection.get_raw_connection()).driver_connection
-            try:
-                return (await connection.execute(statement)).all()
-            finally:
-                if run.asking is not None:
-                    # Not back into the pool before this is settled: it would hit the next statement.
-                    await asyncio.wait({run.asking}, timeout=SECONDS_TO_STOP)
-
-    async def _stop(self, running: asyncio.Future[Any], run: "_Run") -> None:
-        while not running.done() and (run.driver is None or self.dialect == "sqlite"):
-            # Again and again: what comes before the statement has begun is forgotten.
-            if run.driver is None:
-                running.cancel()
-            else:
-                await run.driver.interrupt()
-            await asyncio.wait({running}, timeout=0.02)
-        if not running.done():
-            run.asking = asyncio.ensure_future(self._cancel_statement(run.driver.get_server_pid()))
-            await asyncio.wait({running}, timeout=SECONDS_TO_STOP)
-            run.asking.cancel()
-            if not running.done():
-                run.driver.terminate()
-        with suppress(BaseException):
-            await running
-
-    async def _cancel_statement(self, process: int) -> None:
-        """Ask PostgreSQL to end what another of our connections runs, by a connection that no pool makes wait."""
-        with suppress(SQLAlchemyError, OSError):
-            async with self._aside.connect() as connection:
-                await connection.execute(text("SELECT pg_cancel_backend(:process)"), {"process": process})
+    async def fetch(self, statement: AnySelect | TextClause) -> Sequence[AnyRow]:
+        """The rows of a reading statement that is not asked twice."""
+        prepared = self.prepare(statement)
+        return prepared.rows(await self.run(prepared, {}))
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
@@ -130,23 +120,15 @@ class Database:
     async def check(self) -> None:
         """Raise `DatabaseUnavailable`, in one line, unless the database answers."""
         try:
-            await self.fetch(text("SELECT 1"))
+            await self.fetch(ONE)
         except (SQLAlchemyError, OSError, Unavailable) as failure:
             reason = _reason(failure.__cause__ if isinstance(failure, Unavailable) and failure.__cause__ else failure)
             raise DatabaseUnavailable(f"No database answers at {self.url!r}: {reason}") from failure
 
     async def close(self) -> None:
         """Close every connection, after the statements that are being stopped; a silent database is not waited for."""
-        await asyncio.gather(*self._stopping)
+        await self.source.close()
         await asyncio.wait({asyncio.ensure_future(self.engine.dispose())}, timeout=SECONDS_TO_STOP)
-
-
-@dataclass(slots=True)
-class _Run:
-    """A statement under way: its driver's connection, and the question to PostgreSQL to end it."""
-
-    driver: Any = None
-    asking: asyncio.Future[None] | None = None
 
 
 def parse_url(url: str) -> URL:
@@ -166,13 +148,13 @@ def parse_url(url: str) -> URL:
     return parsed.set(drivername=driver)
 
 
-def in_schema(dialect: str, schema: str | None) -> dict[str, Any]:
-    """How the driver is told to look for tables in this schema; `DatabaseUnavailable` where there are no schemas."""
+def in_schema(dialect: str, schema: str | None) -> dict[str, str]:
+    """The setting of a session that looks for tables in this schema; `DatabaseUnavailable` where there are none."""
     if schema is None:
         return {}
     if dialect == "sqlite":
         raise DatabaseUnavailable("GATEWAY_DATABASE_SCHEMA is for PostgreSQL: SQLite has no schemas.")
-    return {"server_settings": {"search_path": '"' + schema.replace('"', '""') + '"'}}
+    return {"search_path": '"' + schema.replace('"', '""') + '"'}
 
 
 def _compact_json(value: Any) -> str:
@@ -185,7 +167,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.execute("PRAGMA busy_timeout = 5000")
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
     cursor.close()
 
 

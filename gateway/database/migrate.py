@@ -91,9 +91,10 @@ async def revision(database: Database) -> str | None:
     The platform may use Alembic, too: the gateway's own revisions are four digits, Alembic's usual ones are not.
     """
     with suppress(SQLAlchemyError):  # no such table, or not for this role
-        for (found,) in await database.fetch(REVISION):
-            if OWN_REVISION.fullmatch(found):
-                return str(found)
+        async with database.connect() as connection:
+            for found in await connection.scalars(REVISION):
+                if OWN_REVISION.fullmatch(found):
+                    return str(found)
     return None
 
 

@@ -36,7 +36,8 @@ async def missing(database: Database, tables: Iterable[Table]) -> list[str]:
 async def _refusal(database: Database, *tables: Table) -> str | None:
     asked = [exists(select(*read_columns(table)).limit(0)) for table in tables]
     try:
-        await database.fetch(select(*asked))
+        async with database.connect() as connection:
+            await connection.execute(select(*asked))
     except SQLAlchemyError as failure:
         return in_its_words(failure)
     return None

@@ -15,9 +15,9 @@ SLOW_CLOCK, WRONG_CLOCK = 1.0, 30.0  # seconds between two clocks
 
 POSTGRES = text("""
 SELECT current_setting('server_version') AS version, CAST(current_setting('server_version_num') AS integer) AS number,
-  current_setting('server_encoding') AS encoding, current_user AS role, pg_backend_pid() AS process,
-  CAST(setting AS integer) / 1000.0 AS timeout, source FROM pg_settings WHERE name = 'statement_timeout'
+  current_setting('server_encoding') AS encoding, current_user AS role, pg_backend_pid() AS process
 """)
+TIMEOUT = text("SELECT setting, source FROM pg_settings WHERE name = 'statement_timeout'")
 SQLITE = text("SELECT sqlite_version() AS version, encoding FROM pragma_encoding")
 
 
@@ -34,7 +34,8 @@ async def inspect_surroundings(database: Database, deadline: float) -> tuple[str
         after = datetime.now(UTC)
     apart = (there - before - (after - before) / 2).total_seconds()
     pooled = driver is not None and driver.get_server_pid() != told.process
-    timeout = None if told.source in {"client", "session"} else float(told.timeout)
+    ((setting, source),) = await database.fetch(TIMEOUT)  # as whoever reads has it
+    timeout = None if source in {"client", "session"} else int(setting) / 1000
     return f"PostgreSQL {told.version}", [
         *of_postgres(told.number),
         *of_encoding(told.encoding),

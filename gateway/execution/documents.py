@@ -19,6 +19,7 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
+    OperationDefinitionNode,
     OperationType,
     OverlappingFieldsCanBeMergedRule,
     ValidationContext,
@@ -64,10 +65,20 @@ RULES = tuple(OverlappingFields if rule is OverlappingFieldsCanBeMergedRule else
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What an operation does, and what it costs."""
+    """What an operation does, and what it costs.
 
-    kind: OperationType
+    `switches` are the variables that its document's directives take: its `plans` are by the values of these.
+    """
+
+    definition: OperationDefinitionNode
     cost: Cost
+    switches: tuple[str, ...] = ()
+    plans: dict[tuple[Any, ...], Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def kind(self) -> OperationType:
+        """Query, mutation or subscription."""
+        return self.definition.operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +195,8 @@ class Documents:
         except ClientError as error:
             return Checked(errors=[_refusal(error)])
         operations = {
-            None if definition.name is None else definition.name.value: Operation(definition.operation, cost)
-            for definition, cost in found
+            None if definition.name is None else definition.name.value: Operation(definition, cost, switches)
+            for definition, cost, switches in found
         }
         errors = self._validate(document)
         return Checked(None if errors else document, operations, errors)

@@ -168,8 +168,11 @@ class Measure:
 
 def check_document(
     document: DocumentNode, schema: GraphQLSchema, limits: Limits, *, introspection: bool = True
-) -> list[tuple[OperationDefinitionNode, Cost]]:
-    """The operations of a document with their costs; raises `LimitExceeded` or `IntrospectionDisabled`."""
+) -> list[tuple[OperationDefinitionNode, Cost, tuple[str, ...]]]:
+    """The operations of a document with their costs, and the variables that its directives take.
+
+    Raises `LimitExceeded` or `IntrospectionDisabled`.
+    """
     walk = _Walk(document, schema)
     operations = []
     for definition in document.definitions:
@@ -191,7 +194,8 @@ def check_document(
             continue
         if measure.introspects and not introspection:
             raise IntrospectionDisabled("This gateway does not describe its schema; ask for it where it is developed.")
-    return operations
+    switches = tuple(sorted(walk.switches))
+    return [(definition, cost, switches) for definition, cost in operations]
 
 
 def check_variables(variables: Mapping[str, Any], limits: Limits) -> None:
@@ -250,6 +254,7 @@ class _Walk:
         }
         self.measures: dict[str, Measure] = {}
         self.bills: dict[str, Bill] = {}
+        self.switches: set[str] = set()
         node = schema.get_type("Node")
         self.objects = {
             type_
@@ -278,6 +283,9 @@ class _Walk:
         for selection in selected.selections:
             measure.selections += 1
             measure.directives += len(selection.directives or ())
+            for directive in selection.directives or ():
+                values = (argument.value for argument in directive.arguments or ())
+                self.switches.update(value.name.value for value in values if isinstance(value, VariableNode))
             if isinstance(selection, FieldNode):
                 self.field(selection, on, measure, nesting)
             elif isinstance(selection, FragmentSpreadNode):

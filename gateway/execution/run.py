@@ -1,19 +1,34 @@
-"""From a request to an answer: find its document, choose its operation, weigh it, execute it."""
+"""From a request to an answer: find its document, choose its operation, weigh it, execute it.
+
+It is executed by its plan, where there is one; else, and wherever a plan meets what it was not made for, by GraphQL's
+ordinary executor, whose answers are the reference.
+"""
 
 import asyncio
+import json
 import logging
+import time
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from inspect import isawaitable
 from typing import Any, TypeVar
 from uuid import uuid4
 
 from graphql import DocumentNode, ExecutionResult, GraphQLError, OperationType, VariableDefinitionNode, execute
+from graphql.execution.values import get_variable_values
 
-from gateway.errors import ClientError, DeadlineExceeded, InternalError, MethodNotAllowed
-from gateway.execution.documents import Documents, more_errors
+from gateway.errors import (
+    ClientError,
+    DeadlineExceeded,
+    InternalError,
+    MethodNotAllowed,
+    StatementTimeout,
+    Unavailable,
+)
+from gateway.execution.documents import Documents, Operation, more_errors
 from gateway.execution.limits import check_cost, check_variables
+from gateway.execution.plan import plan_of
 from gateway.observability import request_id
 from gateway.schema.context import Context
 
@@ -42,14 +57,35 @@ class Outcome(Enum):
     UNFIT = auto()  # a document or variables that do not fit; never executed
     UNREADABLE = auto()  # no document at all; never executed
     LATE = auto()  # stopped at the deadline
+    UNAVAILABLE = auto()  # the database does not answer, or has too much to do
+
+
+OUTCOMES = {StatementTimeout.status: Outcome.LATE, Unavailable.status: Outcome.UNAVAILABLE}
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A GraphQL response; there is no `data` in it where nothing was executed."""
+    """A GraphQL response, a plan's as JSON; there is no `data` in it where nothing was executed."""
 
-    body: dict[str, Any]
+    content: dict[str, Any] | bytes
     outcome: Outcome
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The response."""
+        return json.loads(self.content) if isinstance(self.content, bytes) else self.content
+
+    @property
+    def planned(self) -> bool:
+        """True where a plan made it."""
+        return isinstance(self.content, bytes)
+
+    def with_extensions(self, **extensions: Any) -> "Answer":
+        """The same with these beside the data."""
+        if isinstance(self.content, bytes):
+            shown = json.dumps(extensions, separators=(",", ":")).encode()
+            return replace(self, content=self.content[:-1] + b',"extensions":' + shown + b"}")
+        return replace(self, content={**self.content, "extensions": extensions})
 
     @property
     def executed(self) -> bool:
@@ -59,7 +95,8 @@ class Answer:
     @property
     def codes(self) -> set[str]:
         """The codes of its errors."""
-        return {error["extensions"]["code"] for error in self.body.get("errors", ())}
+        errors = () if isinstance(self.content, bytes) else self.content.get("errors", ())
+        return {error["extensions"]["code"] for error in errors}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +104,7 @@ class Prepared:
     """An operation that may run with these variables."""
 
     document: DocumentNode
+    operation: Operation
     operation_name: str | None
     variables: dict[str, Any]
     cost: int
@@ -79,10 +117,13 @@ async def run(
     *,
     queries_only: bool = False,
     deadline: float | None = None,
+    plans: bool = True,
 ) -> Answer:
     """Prepare and execute. Client mistakes become errors in the answer, but for `MethodNotAllowed`."""
     prepared = prepare(request, documents, queries_only=queries_only)
-    return prepared if isinstance(prepared, Answer) else await execute_prepared(prepared, documents, context, deadline)
+    if isinstance(prepared, Answer):
+        return prepared
+    return await execute_prepared(prepared, documents, context, deadline, plans=plans)
 
 
 def prepare(request: GraphQLRequest, documents: Documents, *, queries_only: bool = False) -> Prepared | Answer:
@@ -108,13 +149,55 @@ def prepare(request: GraphQLRequest, documents: Documents, *, queries_only: bool
         check_cost(cost, documents.limits)
     except ClientError as error:
         return refuse(error)
-    return Prepared(checked.document, request.operation_name, variables, cost)
+    return Prepared(checked.document, operation, request.operation_name, variables, cost)
 
 
 async def execute_prepared(
-    prepared: Prepared, documents: Documents, context: Context, deadline: float | None = None
+    prepared: Prepared, documents: Documents, context: Context, deadline: float | None = None, *, plans: bool = True
 ) -> Answer:
-    """Execute, within so many seconds."""
+    """Execute, within so many seconds; without `plans` by the ordinary executor alone."""
+    started = time.monotonic()
+    try:
+        answer = await _by_plan(prepared, documents, context, deadline) if plans else None
+        if answer is None:
+            left = None if deadline is None else deadline - (time.monotonic() - started)
+            answer = await _ordinarily(prepared, documents, context, left)
+    except DeadlineExceeded:
+        answer = refuse(_too_late(deadline), Outcome.LATE)
+    except (StatementTimeout, Unavailable) as error:
+        answer = refuse(error, OUTCOMES[error.status])
+    finally:
+        if context.rows is not None:
+            context.rows.stop()
+    return answer
+
+
+async def _by_plan(prepared: Prepared, documents: Documents, context: Context, deadline: float | None) -> Answer | None:
+    """The answer that the operation's plan makes; None where there is no plan, or it meets what it was not made for."""
+    operation, schema = prepared.operation, documents.schema
+    if context.rows is None:
+        return None
+    variables = get_variable_values(schema, operation.definition.variable_definitions or (), prepared.variables)
+    if isinstance(variables, list):
+        return None
+    plan = plan_of(operation, schema, prepared.document, variables)
+    if plan is None:
+        return None
+    try:
+        async with asyncio.timeout(deadline) as limit:
+            return Answer(b'{"data":%b}' % await plan.answer(context, variables), Outcome.COMPLETE)
+    except (StatementTimeout, Unavailable):
+        raise
+    except Exception as odd:  # noqa: BLE001 - whatever it is, the ordinary executor says it in its own words
+        if limit.expired():
+            raise _too_late(deadline) from None
+        logger.debug("answered without its plan: %r", odd)
+        context.rows.start_over()
+        return None
+
+
+async def _ordinarily(prepared: Prepared, documents: Documents, context: Context, deadline: float | None) -> Answer:
+    """The ordinary executor's answer. It raises what stops all of it: a database that is gone, a deadline."""
     limits = documents.limits
     pending = execute(
         documents.schema,
@@ -125,13 +208,10 @@ async def execute_prepared(
         max_coercion_errors=limits.errors,
         hide_suggestions=not documents.introspection,
     )
-    try:
-        result = await within(deadline, pending) if isawaitable(pending) else pending
-    except DeadlineExceeded as error:
-        return refuse(error, Outcome.LATE)
-    finally:
-        if context.rows is not None:
-            context.rows.stop()
+    result = await within(deadline, pending) if isawaitable(pending) else pending
+    for error in result.errors or ():
+        if isinstance(cause := _cause(error), StatementTimeout | Unavailable):
+            raise cause
     return _answer(result, limits.errors, tell=documents.introspection)
 
 
@@ -150,8 +230,13 @@ async def within(deadline: float | None, work: Awaitable[T]) -> T:
         return task.result()
     task.add_done_callback(_forget)
     task.cancel()
-    raise DeadlineExceeded(
-        f"The answer took more than {deadline:g} seconds. Ask for less: fewer rows, a narrower filter.", deadline
+    raise _too_late(deadline)
+
+
+def _too_late(deadline: float | None) -> DeadlineExceeded:
+    seconds = deadline or 0
+    return DeadlineExceeded(
+        f"The answer took more than {seconds:g} seconds. Ask for less: fewer rows, a narrower filter.", seconds
     )
 
 
@@ -180,9 +265,7 @@ def format_error(error: GraphQLError, *, tell: bool = True) -> dict[str, Any]:
 
     Without `tell` a value that does not fit is not told what its type would be.
     """
-    cause: BaseException = error
-    while isinstance(cause, GraphQLError) and cause.original_error is not None:
-        cause = cause.original_error
+    cause = _cause(error)
     place = {key: value for key, value in error.formatted.items() if key in {"locations", "path"}}
     if isinstance(cause, ClientError):
         return {"message": cause.message, **place, "extensions": cause.extensions}
@@ -190,6 +273,14 @@ def format_error(error: GraphQLError, *, tell: bool = True) -> dict[str, Any]:
         # Only what the executor finds wrong with the document or its variables names their nodes.
         return {"message": error.message if tell else _brief(error), **place, "extensions": {"code": BAD_INPUT}}
     return {**unexpected(cause, error.path), **place}
+
+
+def _cause(error: GraphQLError) -> BaseException:
+    """What went wrong at the bottom of it."""
+    cause: BaseException = error
+    while isinstance(cause, GraphQLError) and cause.original_error is not None:
+        cause = cause.original_error
+    return cause
 
 
 def _brief(error: GraphQLError) -> str:

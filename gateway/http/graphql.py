@@ -51,6 +51,7 @@ STATUSES = {
     Outcome.UNFIT: (200, 400, 422),
     Outcome.UNREADABLE: (200, 400, 400),
     Outcome.LATE: (200, 504, 504),
+    Outcome.UNAVAILABLE: (503, 503, 503),
 }
 
 
@@ -131,14 +132,14 @@ class GraphQL:
         if context.viewer is None and Unauthorized.code in answer.codes:
             raise Unauthorized
         if self.may_see_cost(request, context):
-            answer.body["extensions"] = {"cost": {"actual": prepared.cost, "limit": self.documents.limits.cost}}
+            answer = answer.with_extensions(cost={"actual": prepared.cost, "limit": self.documents.limits.cost})
         return self.encode(answer, media)
 
     def encode(self, answer: Answer, media: str) -> Response:
         """An answer with the status of its media type."""
         as_json, as_response, as_draft = STATUSES[answer.outcome]
         status = as_json if media == JSON else as_draft if self.manners.draft_statuses else as_response
-        return encode(answer.body, status, media)
+        return encode(answer.content, status, media)
 
     def is_strict(self, request: Request) -> bool:
         """Whether a wildcard in `Accept` is too little, because links and images of other sites send that.
@@ -258,8 +259,12 @@ def parse_media_type(text: str) -> tuple[str, Mapping[str, str]]:
     return kind.strip(), {name.strip(): value.strip().strip('"') for name, _, value in pairs}
 
 
-def encode(body: Mapping[str, Any], status: int, media: str, headers: Mapping[str, str] | None = None) -> Response:
+def encode(
+    body: Mapping[str, Any] | bytes, status: int, media: str, headers: Mapping[str, str] | None = None
+) -> Response:
     """A response in JSON. Text that is no Unicode is escaped, and a number that JSON does not have becomes null."""
+    if isinstance(body, bytes):
+        return Response(body, status, headers, media_type=f"{media}; charset=utf-8")
     try:
         content = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except ValueError:

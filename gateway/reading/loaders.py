@@ -1,33 +1,43 @@
 """Many keys, one statement.
 
 A question is a frozen dataclass: what is asked of each key, all arguments included. Equal questions share a loader, so
-that all keys asked in one turn of the event loop are answered by one statement.
+that all keys asked in one turn of the event loop are answered by one statement; and they share the statement itself,
+which is compiled once for each database, with the organization, the instant, the ids and the positions as parameters.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Protocol, TypeVar, cast
 
 from aiodataloader import DataLoader
-from sqlalchemy import Column, Table
+from sqlalchemy import BindParameter, Column, Table, bindparam
+from sqlalchemy.engine import Dialect
 
+from gateway.database.dialects import Ids, Texts
 from gateway.database.engine import Database
-from gateway.database.types import AnyRow, AnySelect
+from gateway.database.statements import Prepared
+from gateway.database.types import AnyRow, AnySelect, Id, UtcDateTime
 from gateway.reading import queries
 from gateway.reading.filters import Filter
 from gateway.reading.health import CallbackHealth
-from gateway.reading.pages import Order, Page, Position, Slice
+from gateway.reading.pages import Order, Page, Position, Slice, parameters
 from gateway.reading.scope import Scope
 
 A_co = TypeVar("A_co", covariant=True)
+
+STATEMENTS = 2_000  # that a process keeps compiled, each a few kilobytes
+ORGANIZATION: Any = bindparam("organization", type_=Id())
+NOW: Any = bindparam("now", type_=UtcDateTime())
+IDS: BindParameter[list[str]] = bindparam("ids", type_=Texts())
 
 
 class Question(Protocol[A_co]):
     """Something that can be asked of many ids at once."""
 
-    def statement(self, scope: Scope, ids: Sequence[str]) -> AnySelect:
+    def statement(self, scope: Scope, ids: Ids) -> AnySelect:
         """The one statement that answers for all ids."""
         ...
 
@@ -35,15 +45,19 @@ class Question(Protocol[A_co]):
         """One answer for each id, in the order of the ids."""
         ...
 
+    def split(self) -> tuple["Question[A_co]", Mapping[str, Any]]:
+        """The same question with parameters in the place of what hardly two requests share, and the values of these."""
+        return self, {}
+
 
 @dataclass(frozen=True, slots=True)
-class RowById:
+class RowById(Question[AnyRow | None]):
     """The row with that id, or None."""
 
     table: Table
     columns: frozenset[str]
 
-    def statement(self, scope: Scope, ids: Sequence[str]) -> AnySelect:
+    def statement(self, scope: Scope, ids: Ids) -> AnySelect:
         return queries.rows_by_id(scope, self.table, ids, self.columns)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[AnyRow | None]:
@@ -52,7 +66,7 @@ class RowById:
 
 
 @dataclass(frozen=True, slots=True)
-class RowsOf:
+class RowsOf(Question[list[AnyRow]]):
     """The rows that `where` keeps and whose `parent` column is that id, in order, at most `first` of them."""
 
     parent: Column[str]
@@ -62,7 +76,7 @@ class RowsOf:
     after: Position | None = None
     where: Filter | None = None
 
-    def statement(self, scope: Scope, ids: Sequence[str]) -> AnySelect:
+    def statement(self, scope: Scope, ids: Ids) -> AnySelect:
         return queries.rows_of_parents(
             scope, self.parent, ids, self.columns, self.order, self.first, self.after, self.where
         )
@@ -73,15 +87,19 @@ class RowsOf:
             children[row._mapping[self.parent.name]].append(row)
         return [children[id_] for id_ in ids]
 
+    def split(self) -> tuple["RowsOf", Mapping[str, Any]]:
+        after, values = parameters("after", self.after, self.parent.table.c[self.order.column])
+        return replace(self, after=after) if values else self, values
+
 
 @dataclass(frozen=True, slots=True)
-class CountOf:
+class CountOf(Question[int]):
     """How many rows that `where` keeps have that id in their `parent` column."""
 
     parent: Column[str]
     where: Filter | None = None
 
-    def statement(self, scope: Scope, ids: Sequence[str]) -> AnySelect:
+    def statement(self, scope: Scope, ids: Ids) -> AnySelect:
         return queries.counts_of_parents(scope, self.parent, ids, self.where)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[int]:
@@ -90,10 +108,10 @@ class CountOf:
 
 
 @dataclass(frozen=True, slots=True)
-class HealthOf:
+class HealthOf(Question[CallbackHealth]):
     """The worst health of the deliveries of the batch with that id."""
 
-    def statement(self, scope: Scope, ids: Sequence[str]) -> AnySelect:
+    def statement(self, scope: Scope, ids: Ids) -> AnySelect:
         return queries.health_of_batches(scope, ids)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[CallbackHealth]:
@@ -102,12 +120,12 @@ class HealthOf:
 
 
 @dataclass(frozen=True, slots=True)
-class NodeById:
+class NodeById(Question[tuple[Table, Mapping[str, Any]] | None]):
     """The table and the row, its columns by name, that an id belongs to, or None."""
 
     columns: tuple[tuple[Table, frozenset[str]], ...]
 
-    def statement(self, scope: Scope, ids: Sequence[str]) -> AnySelect:
+    def statement(self, scope: Scope, ids: Ids) -> AnySelect:
         return queries.nodes_by_id(scope, ids, dict(self.columns))
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[tuple[Table, Mapping[str, Any]] | None]:
@@ -122,7 +140,7 @@ class NodeById:
 
 
 @dataclass(frozen=True, slots=True)
-class PageOf:
+class PageOf(Question[Page]):
     """A page of the organization's rows; the id that is asked is the organization's."""
 
     table: Table
@@ -131,22 +149,29 @@ class PageOf:
     order: Order
     asked: Slice
 
-    def statement(self, scope: Scope, ids: Sequence[str]) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Scope, ids: Ids) -> AnySelect:  # noqa: ARG002
         return queries.rows_in_order(scope, self.table, self.columns, self.where, self.order, self.asked)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[Page]:
         return [Page.of(self.asked, rows)] * len(ids)
 
+    def split(self) -> tuple["PageOf", Mapping[str, Any]]:
+        column = self.table.c[self.order.column]
+        after, after_values = parameters("after", self.asked.after, column)
+        before, before_values = parameters("before", self.asked.before, column)
+        values = {**after_values, **before_values}
+        return replace(self, asked=replace(self.asked, after=after, before=before)) if values else self, values
+
 
 @dataclass(frozen=True, slots=True)
-class CountUpTo:
+class CountUpTo(Question[int]):
     """How many of the organization's rows `where` keeps, at most `limit` + 1; the id asked is the organization's."""
 
     table: Table
     where: Filter | None
     limit: int
 
-    def statement(self, scope: Scope, ids: Sequence[str]) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Scope, ids: Ids) -> AnySelect:  # noqa: ARG002
         return queries.count_up_to(scope, self.table, self.where, self.limit)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[int]:
@@ -154,18 +179,27 @@ class CountUpTo:
 
 
 @dataclass(frozen=True, slots=True)
-class OrganizationOf:
+class OrganizationOf(Question[AnyRow | None]):
     """The organization's own row, or None; the id that is asked is the organization's."""
 
-    def statement(self, scope: Scope, ids: Sequence[str]) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Scope, ids: Ids) -> AnySelect:  # noqa: ARG002
         return queries.organization(scope)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[AnyRow | None]:
         return [rows[0] if rows else None] * len(ids)
 
 
+@lru_cache(maxsize=STATEMENTS)
+def prepared_for(question: Any, sees_secrets: bool, dialect: Dialect) -> Prepared:
+    """The statement of a question that was split."""
+    return Prepared(question.statement(Scope(ORGANIZATION, NOW, sees_secrets), IDS), dialect)
+
+
 class Reader:
-    """Reads rows of one organization, for one request; `now` is the instant that the request calls now."""
+    """Reads rows of one organization, for one request; `now` is the instant that the request calls now.
+
+    `statements` is how many it has run.
+    """
 
     def __init__(
         self, database: Database, organization: str, now: datetime | None = None, *, sees_secrets: bool = False
@@ -175,12 +209,19 @@ class Reader:
         self._loaders: dict[Question[Any], DataLoader[str, Any]] = {}
         self._fetching: set[asyncio.Task[Any]] = set()
         self._stopped = False
+        self.statements = 0
 
     def stop(self) -> None:
         """Stop what loaders still fetch, when nobody waits for it any more: their tasks are not the request's."""
         self._stopped = True
         for task in self._fetching:
             task.cancel()
+
+    def start_over(self) -> None:
+        """Forget what was asked, when another way of asking begins."""
+        for task in self._fetching:
+            task.cancel()
+        self._loaders = {}
 
     @property
     def organization(self) -> str:
@@ -191,8 +232,18 @@ class Reader:
         """The answers for all ids, in their order, by one statement; none where there is no id."""
         if not ids:
             return []
-        rows = await self.database.fetch(question.statement(self.scope, ids))
-        return question.answers(ids, rows)
+        prepared, rows = await self.read(question, ids)
+        return question.answers(ids, prepared.rows(rows))
+
+    async def read(self, question: Question[Any], ids: Sequence[str]) -> tuple[Prepared, Sequence[Sequence[Any]]]:
+        """The statement that answers a question, and its rows as the driver returns them."""
+        asked, values = question.split()
+        prepared = prepared_for(asked, self.scope.sees_secrets, self.database.engine.dialect)
+        self.statements += 1
+        rows = await self.database.run(
+            prepared, {"organization": self.scope.organization, "now": self.scope.now, "ids": ids, **values}
+        )
+        return prepared, rows
 
     async def ask_organization(self, question: Question[A_co]) -> A_co:
         """The answer for the reader's organization as a whole; the same question is asked once."""

@@ -11,13 +11,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, tuple_
+from sqlalchemy import BindParameter, ColumnElement, Integer, and_, bindparam, tuple_
 
 from gateway.database.dialects import GREATEST_INTEGER, GREATEST_TIME, or_greatest
-from gateway.database.types import AnyRow, UtcDateTime
+from gateway.database.types import AnyRow, Id, UtcDateTime
 from gateway.errors import BadCursor
 
 VERSION = 1
@@ -44,19 +45,23 @@ class Order:
     def beyond(self, columns: Any, position: Position, *, backwards: bool = False) -> ColumnElement[bool]:
         """The rows that come after a position, or before it."""
         keys = self.keys(columns)
-        here, down = tuple_(*keys), self.descending != backwards
-        pair = here < position if down else here > position
+        value, id_ = _binds(position, keys)
+        here, there, down = tuple_(*keys), tuple_(value, id_), self.descending != backwards
+        pair = here < there if down else here > there
         if keys[0] is columns[self.column]:
             return pair
         # SQLite walks an index over an expression for a plain comparison only.
-        return and_(keys[0] <= position[0] if down else keys[0] >= position[0], pair)
+        return and_(keys[0] <= value if down else keys[0] >= value, pair)
 
     def position(self, columns: Any, row: AnyRow) -> Position:
         """Where a row of the table with these columns stands."""
-        value = row._mapping[self.column]
+        return self.place(columns, row._mapping[self.column], row._mapping["id"])
+
+    def place(self, columns: Any, value: Any, id_: str) -> Position:
+        """The position of a value, which may be None, and an id."""
         if value is None:
             value = datetime.fromisoformat(GREATEST_TIME) if _is_time(columns[self.column]) else GREATEST_INTEGER
-        return value, row._mapping["id"]
+        return value, id_
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,31 @@ class Cursors:
             return value, str(UUID(id_))
         except (ValueError, TypeError, AttributeError, OverflowError):
             raise BadCursor(f"{argument} is not a cursor: pass an `endCursor` or `startCursor` as it came.") from None
+
+
+def parameters(
+    name: str, position: Position | None, column: ColumnElement[Any]
+) -> tuple[Position | None, dict[str, Any]]:
+    """Parameters in the place of a position in an order by `column`, and their values."""
+    if position is None:
+        return None, {}
+    value, id_ = position
+    return _places(name, _is_time(column)), {f"{name}_value": value, f"{name}_id": id_}
+
+
+def _binds(position: Position, keys: Sequence[ColumnElement[Any]]) -> list[BindParameter[Any]]:
+    """A position's two values as parameters, which they may be already."""
+    return [
+        value if isinstance(value, BindParameter) else bindparam(None, value, type_=key.type)
+        for value, key in zip(position, keys, strict=True)
+    ]
+
+
+@cache
+def _places(name: str, is_time: bool) -> Position:
+    value: Any = bindparam(f"{name}_value", type_=UtcDateTime() if is_time else Integer())
+    id_: Any = bindparam(f"{name}_id", type_=Id())
+    return value, id_
 
 
 def _is_time(column: ColumnElement[Any]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, FromClause, Table, and_, func, literal_column, select
 
-from gateway.database.dialects import byte_length, first_bytes, first_of_each, ids_as_rows, unindexed
+from gateway.database.dialects import Ids, at_most, byte_length, first_bytes, first_of_each, ids_as_rows, unindexed
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import organizations
 from gateway.database.types import AnySelect
@@ -20,7 +20,7 @@ from gateway.reading.previews import beginning_length, parse
 from gateway.reading.scope import Scope
 
 
-def rows_by_id(scope: Scope, table: Table, ids: Iterable[str], columns: Iterable[str]) -> AnySelect:
+def rows_by_id(scope: Scope, table: Table, ids: Ids, columns: Iterable[str]) -> AnySelect:
     """The rows with these ids."""
     wanted = ids_as_rows(ids)
     return (
@@ -31,7 +31,7 @@ def rows_by_id(scope: Scope, table: Table, ids: Iterable[str], columns: Iterable
 def rows_of_parents(
     scope: Scope,
     parent: Column[str],
-    ids: Iterable[str],
+    ids: Ids,
     columns: Iterable[str],
     order: Order,
     first: int | None = None,
@@ -45,16 +45,16 @@ def rows_of_parents(
         select(*_base(table, {*columns, parent.name, order.column}))
         .where(_ours(table, scope), parent == parents.c.value, *_conditions(where, scope))
         .order_by(*order.by(table.c))
-        .limit(first)
+        .limit(None if first is None else at_most(first))
     )
     if after is not None:
         rows = rows.where(order.beyond(table.c, after))
     joined, child = first_of_each(parents, rows, "child")
-    picked = _pick(child, {*columns, parent.name, order.column})
+    picked = _pick(child, {*columns, parent.name})
     return select(*picked).select_from(joined).order_by(*order.by(child.c))
 
 
-def counts_of_parents(scope: Scope, parent: Column[str], ids: Iterable[str], where: Filter | None = None) -> AnySelect:
+def counts_of_parents(scope: Scope, parent: Column[str], ids: Ids, where: Filter | None = None) -> AnySelect:
     """How many rows of each of these parents `where` keeps, as `(parent id, count)`; parents without are left out."""
     table = parent.table
     parents = ids_as_rows(ids)
@@ -66,7 +66,7 @@ def counts_of_parents(scope: Scope, parent: Column[str], ids: Iterable[str], whe
     )
 
 
-def health_of_batches(scope: Scope, ids: Iterable[str]) -> AnySelect:
+def health_of_batches(scope: Scope, ids: Ids) -> AnySelect:
     """The worst health of each batch's deliveries, as `(batch id, number)`; batches without any are left out."""
     wanted = ids_as_rows(ids)
     return (
@@ -77,7 +77,7 @@ def health_of_batches(scope: Scope, ids: Iterable[str]) -> AnySelect:
     )
 
 
-def nodes_by_id(scope: Scope, ids: Iterable[str], columns: Mapping[Table, Iterable[str]]) -> AnySelect:
+def nodes_by_id(scope: Scope, ids: Ids, columns: Mapping[Table, Iterable[str]]) -> AnySelect:
     """The rows with these ids, whichever of the tables they are in: each column labelled `<table>.<column>`."""
     wanted = ids_as_rows(ids)
     joined: Any = wanted
@@ -99,7 +99,7 @@ def rows_in_order(
         rows = rows.where(order.beyond(table.c, asked.after))
     if asked.before is not None:
         rows = rows.where(order.beyond(table.c, asked.before, backwards=True))
-    return rows.order_by(*order.by(table.c, backwards=asked.backwards)).limit(asked.size + 1)
+    return rows.order_by(*order.by(table.c, backwards=asked.backwards)).limit(at_most(asked.size + 1))
 
 
 def count_up_to(scope: Scope, table: Table, where: Filter | None, limit: int) -> AnySelect:
@@ -108,7 +108,7 @@ def count_up_to(scope: Scope, table: Table, where: Filter | None, limit: int) ->
         select(literal_column("1").label("one"))
         .select_from(table)
         .where(table.c.org_id == scope.organization, *_conditions(where, scope))
-        .limit(limit + 1)
+        .limit(at_most(limit + 1))
         .subquery("counted")
     )
     return select(func.count().label("count")).select_from(counted)

@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Label, and_, func, or_, select
 
-from gateway.database.dialects import bytewise, is_one_of, time_slot, unindexed
+from gateway.database.dialects import Ids, at_most, bytewise, is_one_of, time_slot, unindexed
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import batch_callback_delivery_attempts
 from gateway.database.types import AnyRow, AnySelect
 from gateway.errors import ValidationFailed
 from gateway.reading.filters import CallbackDeliveryFilter, TimeFilter, overdue
 from gateway.reading.health import DELIVERED
-from gateway.reading.loaders import Reader
+from gateway.reading.loaders import Question, Reader
 from gateway.reading.local_time import Stretch, edges, instant, zone_named
 from gateway.reading.scope import Scope
 
@@ -115,7 +115,7 @@ def deliveries_by_host(scope: Scope, where: Where, first: int) -> AnySelect:
     """Counts of the `first` hosts with the most deliveries."""
     host, counts = unindexed(deliveries.c.callback_host), _counts()
     counted = select(host.label("host"), *counts).where(*_kept(scope, where)).group_by(host)
-    return counted.order_by(counts[0].desc(), host.is_(None), bytewise(host)).limit(first)
+    return counted.order_by(counts[0].desc(), host.is_(None), bytewise(host)).limit(at_most(first))
 
 
 def deliveries_by_slot(scope: Scope, where: Where) -> AnySelect:
@@ -146,12 +146,12 @@ def response_times_by_host(scope: Scope, where: Where, hosts: Sequence[str | Non
 
 
 @dataclass(frozen=True, slots=True)
-class TotalsOf:
+class TotalsOf(Question[Totals]):
     """The totals of the organization's deliveries that `where` keeps; the id that is asked is the organization's."""
 
     where: Where
 
-    def statement(self, scope: Scope, ids: Sequence[str]) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Scope, ids: Ids) -> AnySelect:  # noqa: ARG002
         return totals(scope, self.where)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[Totals]:
@@ -159,12 +159,12 @@ class TotalsOf:
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptCount:
+class AttemptCount(Question[int]):
     """How many attempts these deliveries have."""
 
     where: Where
 
-    def statement(self, scope: Scope, ids: Sequence[str]) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Scope, ids: Ids) -> AnySelect:  # noqa: ARG002
         return attempt_count(scope, self.where)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[int]:
@@ -172,13 +172,13 @@ class AttemptCount:
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveriesBy:
+class DeliveriesBy(Question[list[Share]]):
     """How many of these deliveries have each text of a column, most first."""
 
     column: str
     where: Where
 
-    def statement(self, scope: Scope, ids: Sequence[str]) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Scope, ids: Ids) -> AnySelect:  # noqa: ARG002
         return deliveries_by(scope, self.where, self.column)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[list[Share]]:
@@ -186,12 +186,12 @@ class DeliveriesBy:
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptsByStatus:
+class AttemptsByStatus(Question[list[Share]]):
     """How many attempts of these deliveries got each HTTP status, most first; None is no answer."""
 
     where: Where
 
-    def statement(self, scope: Scope, ids: Sequence[str]) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Scope, ids: Ids) -> AnySelect:  # noqa: ARG002
         return attempts_by_status(scope, self.where)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[list[Share]]:
@@ -199,13 +199,13 @@ class AttemptsByStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveriesByHost:
+class DeliveriesByHost(Question[list[tuple[str | None, Counts]]]):
     """The hosts to which most of these deliveries go, with their counts; None is a URL without a host."""
 
     where: Where
     first: int
 
-    def statement(self, scope: Scope, ids: Sequence[str]) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Scope, ids: Ids) -> AnySelect:  # noqa: ARG002
         return deliveries_by_host(scope, self.where, self.first)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[list[tuple[str | None, Counts]]]:
@@ -213,12 +213,12 @@ class DeliveriesByHost:
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveriesBySlot:
+class DeliveriesBySlot(Question[dict[int, Counts]]):
     """Counts of these deliveries by the second in which their slot of time starts."""
 
     where: Where
 
-    def statement(self, scope: Scope, ids: Sequence[str]) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Scope, ids: Ids) -> AnySelect:  # noqa: ARG002
         return deliveries_by_slot(scope, self.where)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[dict[int, Counts]]:
@@ -226,12 +226,12 @@ class DeliveriesBySlot:
 
 
 @dataclass(frozen=True, slots=True)
-class ResponseTimesOf:
+class ResponseTimesOf(Question[ResponseTimes]):
     """The response times of the attempts of these deliveries."""
 
     where: Where
 
-    def statement(self, scope: Scope, ids: Sequence[str]) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Scope, ids: Ids) -> AnySelect:  # noqa: ARG002
         return response_times(scope, self.where)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[ResponseTimes]:
@@ -239,13 +239,13 @@ class ResponseTimesOf:
 
 
 @dataclass(frozen=True, slots=True)
-class ResponseTimesByHost:
+class ResponseTimesByHost(Question[dict[str | None, ResponseTimes]]):
     """The response times of the attempts of these deliveries, for each of these hosts."""
 
     where: Where
     hosts: tuple[str | None, ...]
 
-    def statement(self, scope: Scope, ids: Sequence[str]) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Scope, ids: Ids) -> AnySelect:  # noqa: ARG002
         return response_times_by_host(scope, self.where, self.hosts)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[dict[str | None, ResponseTimes]]:

@@ -3,9 +3,10 @@
 Nothing is read until a field asks for it: `totalCount` alone reads no page, and a page alone counts nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, Self, TypeVar
 
 import strawberry
 from sqlalchemy import Table
@@ -16,8 +17,8 @@ from gateway.reading.filters import Filter
 from gateway.reading.loaders import CountUpTo, PageOf
 from gateway.reading.pages import Cursors, Order, Page, Slice
 from gateway.schema.context import Info
-from gateway.schema.inputs import LARGEST_PAGE, page_size
-from gateway.schema.selection import columns_of
+from gateway.schema.inputs import LARGEST_PAGE, OrderInput, page_size
+from gateway.schema.selection import Lists, columns_of
 from gateway.schema.types import Node
 
 USUAL_PAGE = 50
@@ -71,6 +72,12 @@ class PageInfo:
         description="The cursor of the last row: pass it as `after` for the next page. Null for an empty page."
     )
 
+    @classmethod
+    def of(cls, page: Page, ends: Sequence[str]) -> Self:
+        """Where a page lies; `ends` are the cursors of its first and last row."""
+        start, end = ends or (None, None)
+        return cls(has_next_page=page.has_next, has_previous_page=page.has_previous, start_cursor=start, end_cursor=end)
+
 
 @strawberry.enum(description="How exact a count is.")
 class CountPrecision(Enum):
@@ -106,13 +113,26 @@ class Connection(Generic[T]):
 
     @classmethod
     def ask(
-        cls, info: Info, of: type[T], table: Table, where: Filter | None, order: Order, page: PageArguments
+        cls, info: Info, rows: Lists, where: Filter | None, order_by: OrderInput | None, page: PageArguments
     ) -> "Connection[T]":
-        """The connection over the organization's rows of `table` that `where` keeps."""
-        cursors = Cursors.of(table.name, where, order)
-        columns = columns_of(info, of, ("nodes",), ("edges", "node"))
-        question = PageOf(table, columns, where, order, page.slice(cursors, table, order))
-        return cls(of=of, question=question, cursors=cursors)
+        """The connection over the organization's rows that `where` keeps, with the columns that `info` selects."""
+        columns = columns_of(info, rows.of, ("nodes",), ("edges", "node"))
+        return cls.over(rows, columns, where, order_by, page)
+
+    @classmethod
+    def over(
+        cls,
+        rows: Lists,
+        columns: frozenset[str],
+        where: Filter | None,
+        order_by: OrderInput | None,
+        page: PageArguments,
+    ) -> "Connection[T]":
+        """The same with these columns."""
+        order = rows.usual if order_by is None else order_by.order()
+        cursors = Cursors.of(rows.table.name, where, order)
+        question = PageOf(rows.table, columns, where, order, page.slice(cursors, rows.table, order))
+        return cls(of=rows.of, question=question, cursors=cursors)
 
     @strawberry.field(description="The rows of this page.")
     async def nodes(self, info: Info) -> list[T]:
@@ -125,12 +145,7 @@ class Connection(Generic[T]):
     @strawberry.field(description="Where this page lies in the list.")
     async def page_info(self, info: Info) -> PageInfo:
         page = await self._page(info)
-        return PageInfo(
-            has_next_page=page.has_next,
-            has_previous_page=page.has_previous,
-            start_cursor=self._cursor(page.rows[0]) if page.rows else None,
-            end_cursor=self._cursor(page.rows[-1]) if page.rows else None,
-        )
+        return PageInfo.of(page, [self._cursor(row) for row in (*page.rows[:1], *page.rows[-1:])])
 
     @strawberry.field(description="How many rows the filter keeps in all, counted no further than `limit`.")
     async def total_count(

@@ -5,6 +5,7 @@ there and nowhere else.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from enum import Enum
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from gateway.errors import ValidationFailed
 from gateway.reading import filters
 from gateway.reading.pages import Order
 from gateway.reading.previews import beginning
+from gateway.schema.scalars import canonical_id
 from gateway.schema.selection import reads
 
 LARGEST_PAGE = 500
@@ -35,6 +37,13 @@ def page_size(first: int, argument: str = "first") -> int:
     if not 1 <= first <= LARGEST_PAGE:
         raise ValidationFailed(f"{argument} must be 1 to {LARGEST_PAGE}, not {first}.")
     return first
+
+
+def canonical_ids(ids: Sequence[str]) -> list[str]:
+    """Ids as the database writes them; `ValidationFailed` for more than 500, or one that is no UUID."""
+    if len(ids) > LARGEST_PAGE:
+        raise ValidationFailed(f"ids must be at most {LARGEST_PAGE}, not {len(ids)}.")
+    return [canonical_id(id_, "ids") for id_ in ids]
 
 
 def preview_size(max_bytes: int) -> int:
@@ -111,7 +120,7 @@ class CallbackAttemptOrderField(Enum):
     RESPONSE_TIME_MS = strawberry.enum_value("response_time_ms", description="How long the receiver took to answer.")
 
 
-class _OrderInput:
+class OrderInput:
     """An order that a client asks for."""
 
     field: Enum
@@ -123,7 +132,7 @@ class _OrderInput:
 
 
 @strawberry.input(description="The order of a list of batches. Ties are ordered by `id`, the same way.")
-class BatchOrder(_OrderInput):
+class BatchOrder(OrderInput):
     """The order of a list of batches."""
 
     field: BatchOrderField = strawberry.field(description="What the batches are ordered by.")
@@ -131,7 +140,7 @@ class BatchOrder(_OrderInput):
 
 
 @strawberry.input(description="The order of a list of deliveries. Ties are ordered by `id`, the same way.")
-class CallbackDeliveryOrder(_OrderInput):
+class CallbackDeliveryOrder(OrderInput):
     """The order of a list of deliveries."""
 
     field: CallbackDeliveryOrderField = strawberry.field(description="What the deliveries are ordered by.")
@@ -139,7 +148,7 @@ class CallbackDeliveryOrder(_OrderInput):
 
 
 @strawberry.input(description="The order of a list of attempts. Ties are ordered by `id`, the same way.")
-class CallbackAttemptOrder(_OrderInput):
+class CallbackAttemptOrder(OrderInput):
     """The order of a list of attempts."""
 
     field: CallbackAttemptOrderField = strawberry.field(description="What the attempts are ordered by.")

@@ -7,13 +7,11 @@ import strawberry
 from sqlalchemy import Table
 
 from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches
-from gateway.errors import ValidationFailed
 from gateway.reading.filters import BatchFilter, CallbackAttemptFilter
-from gateway.reading.loaders import NodeById, RowById
+from gateway.reading.loaders import NodeById
 from gateway.schema.connections import Connection, Cursor, PageArguments, PageSize
 from gateway.schema.context import Info
 from gateway.schema.inputs import (
-    LARGEST_PAGE,
     BatchOrder,
     BatchOrderField,
     CallbackAttemptOrder,
@@ -21,9 +19,10 @@ from gateway.schema.inputs import (
     CallbackDeliveryOrder,
     CallbackDeliveryOrderField,
     OrderDirection,
+    canonical_ids,
 )
 from gateway.schema.scalars import CONFIG, canonical_id
-from gateway.schema.selection import columns_of
+from gateway.schema.selection import Lists, asks, columns_of, lists
 from gateway.schema.statistics import CallbackStats
 from gateway.schema.types import (
     NODES,
@@ -34,11 +33,17 @@ from gateway.schema.types import (
     DeliveriesOrdered,
     Node,
     Viewer,
+    batch_by_id,
+    delivery_by_id,
 )
 
 NEWEST_BATCHES = BatchOrder(field=BatchOrderField.CREATED_AT, direction=OrderDirection.DESC)
 NEWEST_DELIVERIES = CallbackDeliveryOrder(field=CallbackDeliveryOrderField.CREATED_AT, direction=OrderDirection.DESC)
 NEWEST_ATTEMPTS = CallbackAttemptOrder(field=CallbackAttemptOrderField.CREATED_AT, direction=OrderDirection.DESC)
+
+ALL_BATCHES = Lists(Batch, batches, NEWEST_BATCHES.order())
+ALL_DELIVERIES = Lists(BatchCallbackDelivery, batch_callback_deliveries, NEWEST_DELIVERIES.order())
+ALL_ATTEMPTS = Lists(BatchCallbackDeliveryAttempt, batch_callback_delivery_attempts, NEWEST_ATTEMPTS.order())
 
 BatchesKept = Annotated[BatchFilter | None, strawberry.argument(description="Which batches to keep; all if left out.")]
 BatchesOrdered = Annotated[BatchOrder | None, strawberry.argument(description="In which order they come.")]
@@ -53,17 +58,25 @@ Id = Annotated[strawberry.ID, strawberry.argument(description="The platform's UU
 class Query:
     """The root fields."""
 
-    @strawberry.field(description="One batch; null when there is none with this id in the organization.")
+    @strawberry.field(
+        description="One batch; null when there is none with this id in the organization.", metadata=asks(batch_by_id)
+    )
     async def batch(self, info: Info, id: Id) -> Batch | None:  # noqa: A002
-        question = RowById(batches, columns_of(info, Batch))
+        question = batch_by_id(columns_of(info, Batch))
         return Batch.maybe(await info.context.reader.ask(question, canonical_id(id)))
 
-    @strawberry.field(description="One callback delivery; null when there is none with this id in the organization.")
+    @strawberry.field(
+        description="One callback delivery; null when there is none with this id in the organization.",
+        metadata=asks(delivery_by_id),
+    )
     async def callback_delivery(self, info: Info, id: Id) -> BatchCallbackDelivery | None:  # noqa: A002
-        question = RowById(batch_callback_deliveries, columns_of(info, BatchCallbackDelivery))
+        question = delivery_by_id(columns_of(info, BatchCallbackDelivery))
         return BatchCallbackDelivery.maybe(await info.context.reader.ask(question, canonical_id(id)))
 
-    @strawberry.field(description="The organization's batches, newest first unless `orderBy` says otherwise.")
+    @strawberry.field(
+        description="The organization's batches, newest first unless `orderBy` says otherwise.",
+        metadata=lists(ALL_BATCHES),
+    )
     async def batches(
         self,
         info: Info,
@@ -74,10 +87,12 @@ class Query:
         last: PageSize = None,
         before: Cursor = None,
     ) -> Connection[Batch]:
-        page = PageArguments(first, after, last, before)
-        return Connection.ask(info, Batch, batches, filter, (order_by or NEWEST_BATCHES).order(), page)
+        return Connection.ask(info, ALL_BATCHES, filter, order_by, PageArguments(first, after, last, before))
 
-    @strawberry.field(description="The organization's deliveries, newest first unless `orderBy` says otherwise.")
+    @strawberry.field(
+        description="The organization's deliveries, newest first unless `orderBy` says otherwise.",
+        metadata=lists(ALL_DELIVERIES),
+    )
     async def callback_deliveries(
         self,
         info: Info,
@@ -88,11 +103,12 @@ class Query:
         last: PageSize = None,
         before: Cursor = None,
     ) -> Connection[BatchCallbackDelivery]:
-        page = PageArguments(first, after, last, before)
-        order = (order_by or NEWEST_DELIVERIES).order()
-        return Connection.ask(info, BatchCallbackDelivery, batch_callback_deliveries, filter, order, page)
+        return Connection.ask(info, ALL_DELIVERIES, filter, order_by, PageArguments(first, after, last, before))
 
-    @strawberry.field(description="The organization's attempts, newest first unless `orderBy` says otherwise.")
+    @strawberry.field(
+        description="The organization's attempts, newest first unless `orderBy` says otherwise.",
+        metadata=lists(ALL_ATTEMPTS),
+    )
     async def callback_attempts(
         self,
         info: Info,
@@ -103,9 +119,7 @@ class Query:
         last: PageSize = None,
         before: Cursor = None,
     ) -> Connection[BatchCallbackDeliveryAttempt]:
-        page = PageArguments(first, after, last, before)
-        table, order = batch_callback_delivery_attempts, (order_by or NEWEST_ATTEMPTS).order()
-        return Connection.ask(info, BatchCallbackDeliveryAttempt, table, filter, order, page)
+        return Connection.ask(info, ALL_ATTEMPTS, filter, order_by, PageArguments(first, after, last, before))
 
     @strawberry.field(
         description="Statistics over the organization's deliveries that the filter keeps: the same filter as for lists."
@@ -117,21 +131,22 @@ class Query:
     async def viewer(self, info: Info) -> Viewer:
         return Viewer.of(info.context)
 
-    @strawberry.field(description="A batch, a delivery or an attempt by its id; null when there is none.")
+    @strawberry.field(
+        description="A batch, a delivery or an attempt by its id; null when there is none.", metadata=asks(NodeById)
+    )
     async def node(self, info: Info, id: Id) -> Node | None:  # noqa: A002
         return _node_of(await info.context.reader.ask(_node_by_id(info), canonical_id(id)))
 
     @strawberry.field(
-        description="Batches, deliveries and attempts by their ids, in that order; null for each missing."
+        description="Batches, deliveries and attempts by their ids, in that order; null for each missing.",
+        metadata=asks(NodeById),
     )
     async def nodes(
         self,
         info: Info,
         ids: Annotated[list[strawberry.ID], strawberry.argument(description="The platform's UUIDs: at most 500.")],
     ) -> list[Node | None]:
-        if len(ids) > LARGEST_PAGE:
-            raise ValidationFailed(f"ids must be at most {LARGEST_PAGE}, not {len(ids)}.")
-        wanted = [canonical_id(id_, "ids") for id_ in ids]
+        wanted = canonical_ids(ids)
         return [_node_of(found) for found in await info.context.reader.ask_many(_node_by_id(info), wanted)]
 
 

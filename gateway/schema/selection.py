@@ -1,9 +1,11 @@
-"""Which columns a selection needs, so that nothing else is read.
+"""What a field reads: the columns that it is made of, and what it asks of the read path.
 
-A field names its columns in its metadata; one that does not is the column of its own name.
+Both stand in the field's metadata, once for the resolvers and for the plans of `execution`. A field that names no
+columns is the column of its own name.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -15,12 +17,40 @@ from graphql import (
     SelectionSetNode,
     get_argument_values,
 )
+from sqlalchemy import Table
 from strawberry.types import get_object_definition
 from strawberry.utils.str_converters import to_camel_case
 
+from gateway.reading.loaders import Question
+from gateway.reading.pages import Order
 from gateway.schema.context import Info
 
 COLUMNS = "columns"
+ASKS = "asks"
+LISTS = "lists"
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """A connection over all rows of a table: the type that shows one, and the order where a client asks for none."""
+
+    of: type
+    table: Table
+    usual: Order
+
+
+def asks(question: Callable[..., Question[Any]], key: str | None = None) -> dict[str, Any]:
+    """Metadata of a field that asks this about the value of the column `key`, or at the root about its arguments.
+
+    `question` takes the columns that are selected of the rows it asks for, where it asks for rows, and the field's
+    arguments by name.
+    """
+    return {ASKS: question} if key is None else {ASKS: question, COLUMNS: (key,)}
+
+
+def lists(rows: Lists) -> dict[str, Any]:
+    """Metadata of a field that is a connection."""
+    return {LISTS: rows}
 
 
 def reads(*columns: str | Callable[[dict[str, Any]], str]) -> dict[str, Any]:
@@ -34,7 +64,7 @@ def columns_of(info: Info, of: type, *paths: tuple[str, ...]) -> frozenset[str]:
     The objects are the field's own value, or stand at the ends of `paths` below it.
     """
     raw = info._raw_info
-    columns = _columns_by_field(of)
+    columns = columns_by_field(of)
     needed: set[str] = set()
     for path in paths or ((),):
         sets = [node.selection_set for node in raw.field_nodes]
@@ -52,7 +82,8 @@ def _arguments(raw: GraphQLResolveInfo[Any], of: type, field: FieldNode) -> dict
 
 
 @cache
-def _columns_by_field(of: type) -> dict[str, tuple[str | Callable[[dict[str, Any]], str], ...]]:
+def columns_by_field(of: type) -> dict[str, tuple[str | Callable[[dict[str, Any]], str], ...]]:
+    """The columns that each field of an object type is made of, by the field's name in GraphQL."""
     definition = get_object_definition(of, strict=True)
     return {
         field.graphql_name or to_camel_case(field.python_name): tuple(field.metadata.get(COLUMNS, (field.python_name,)))

@@ -42,7 +42,7 @@ from gateway.schema.inputs import (
     preview_size,
 )
 from gateway.schema.scalars import Long
-from gateway.schema.selection import columns_of, reads
+from gateway.schema.selection import asks, columns_of, reads
 
 OLDEST_DELIVERIES = CallbackDeliveryOrder(field=CallbackDeliveryOrderField.CREATED_AT, direction=OrderDirection.ASC)
 DeliveriesKept = Annotated[
@@ -53,6 +53,42 @@ DeliveriesOrdered = Annotated[
 ]
 MASKED = "Credentials in it are replaced by `[masked]` for viewers without the scope `batches:read_secrets`."
 LATEST_FIRST = Order("attempt_number", descending=True)
+
+
+def batch_by_id(columns: frozenset[str]) -> RowById:
+    """One batch."""
+    return RowById(batches, columns)
+
+
+def delivery_by_id(columns: frozenset[str]) -> RowById:
+    """One delivery."""
+    return RowById(batch_callback_deliveries, columns)
+
+
+def deliveries_of_batch(
+    columns: frozenset[str],
+    first: int,
+    filter: CallbackDeliveryFilter | None = None,  # noqa: A002
+    order_by: CallbackDeliveryOrder | None = None,
+) -> RowsOf:
+    """The first deliveries of each batch."""
+    order = (order_by or OLDEST_DELIVERIES).order()
+    return RowsOf(batch_callback_deliveries.c.batch_id, columns, order, page_size(first), where=filter)
+
+
+def delivery_count_of_batch(filter: CallbackDeliveryFilter | None = None) -> CountOf:  # noqa: A002
+    """How many deliveries each batch has."""
+    return CountOf(batch_callback_deliveries.c.batch_id, filter)
+
+
+def attempts_of_delivery(columns: frozenset[str], first: int) -> RowsOf:
+    """The first attempts of each delivery."""
+    return RowsOf(batch_callback_delivery_attempts.c.delivery_id, columns, IN_SEQUENCE, page_size(first))
+
+
+def latest_of_delivery(columns: frozenset[str]) -> RowsOf:
+    """The attempt of each delivery that was made last."""
+    return RowsOf(batch_callback_delivery_attempts.c.delivery_id, columns, LATEST_FIRST, first=1)
 
 
 def _show_enum(of: EnumMeta, description: str, values: Mapping[str, str]) -> None:
@@ -196,7 +232,7 @@ class Batch(Node):
 
     @strawberry.field(
         description="The callbacks of this batch that the filter keeps, oldest first unless `orderBy` says otherwise.",
-        metadata=reads("id"),
+        metadata=asks(deliveries_of_batch, "id"),
     )
     async def callback_deliveries(
         self,
@@ -205,23 +241,17 @@ class Batch(Node):
         filter: DeliveriesKept = None,  # noqa: A002
         order_by: DeliveriesOrdered = OLDEST_DELIVERIES,
     ) -> list[BatchCallbackDelivery]:
-        question = RowsOf(
-            batch_callback_deliveries.c.batch_id,
-            columns_of(info, BatchCallbackDelivery),
-            (order_by or OLDEST_DELIVERIES).order(),
-            page_size(first),
-            where=filter,
-        )
+        question = deliveries_of_batch(columns_of(info, BatchCallbackDelivery), first, filter, order_by)
         return BatchCallbackDelivery.all(await info.context.reader.ask(question, self.id))
 
     @strawberry.field(
         description="How many callbacks of this batch the filter keeps, whatever `callbackDeliveries` returns of them.",
-        metadata=reads("id"),
+        metadata=asks(delivery_count_of_batch, "id"),
     )
     async def callback_delivery_count(self, info: Info, filter: DeliveriesKept = None) -> int:  # noqa: A002
-        return await info.context.reader.ask(CountOf(batch_callback_deliveries.c.batch_id, filter), self.id)
+        return await info.context.reader.ask(delivery_count_of_batch(filter), self.id)
 
-    @strawberry.field(description="The worst state of the batch's deliveries.", metadata=reads("id"))
+    @strawberry.field(description="The worst state of the batch's deliveries.", metadata=asks(HealthOf, "id"))
     async def callback_health(self, info: Info) -> CallbackHealth:
         return await info.context.reader.ask(HealthOf(), self.id)
 
@@ -380,29 +410,26 @@ class BatchCallbackDelivery(Node):
     def payload(self) -> BatchCallbackPayload | None:
         return BatchCallbackPayload.of_body(self.__dict__["payload_bytes"])
 
-    @strawberry.field(description="The batch whose end this callback announces.", metadata=reads("batch_id"))
+    @strawberry.field(
+        description="The batch whose end this callback announces.", metadata=asks(batch_by_id, "batch_id")
+    )
     async def batch(self, info: Info) -> Batch | None:
-        question = RowById(batches, columns_of(info, Batch))
+        question = batch_by_id(columns_of(info, Batch))
         return Batch.maybe(await info.context.reader.ask(question, self.batch_id))
 
-    @strawberry.field(description="The attempts of this delivery, in the order they were made.", metadata=reads("id"))
+    @strawberry.field(
+        description="The attempts of this delivery, in the order they were made.",
+        metadata=asks(attempts_of_delivery, "id"),
+    )
     async def attempts(self, info: Info, first: First = 100) -> list[BatchCallbackDeliveryAttempt]:
-        question = RowsOf(
-            batch_callback_delivery_attempts.c.delivery_id,
-            columns_of(info, BatchCallbackDeliveryAttempt),
-            IN_SEQUENCE,
-            page_size(first),
-        )
+        question = attempts_of_delivery(columns_of(info, BatchCallbackDeliveryAttempt), first)
         return BatchCallbackDeliveryAttempt.all(await info.context.reader.ask(question, self.id))
 
-    @strawberry.field(description="The attempt made last; null before the first one.", metadata=reads("id"))
+    @strawberry.field(
+        description="The attempt made last; null before the first one.", metadata=asks(latest_of_delivery, "id")
+    )
     async def latest_attempt(self, info: Info) -> BatchCallbackDeliveryAttempt | None:
-        question = RowsOf(
-            batch_callback_delivery_attempts.c.delivery_id,
-            columns_of(info, BatchCallbackDeliveryAttempt),
-            LATEST_FIRST,
-            first=1,
-        )
+        question = latest_of_delivery(columns_of(info, BatchCallbackDeliveryAttempt))
         return next(iter(BatchCallbackDeliveryAttempt.all(await info.context.reader.ask(question, self.id))), None)
 
 
@@ -439,9 +466,11 @@ class BatchCallbackDeliveryAttempt(Node):
     def error_message(self, info: Info) -> str | None:
         return info.context.unless_secret(mask_text, self.__dict__["error_message"])
 
-    @strawberry.field(description="The delivery that this attempt belongs to.", metadata=reads("delivery_id"))
+    @strawberry.field(
+        description="The delivery that this attempt belongs to.", metadata=asks(delivery_by_id, "delivery_id")
+    )
     async def delivery(self, info: Info) -> BatchCallbackDelivery | None:
-        question = RowById(batch_callback_deliveries, columns_of(info, BatchCallbackDelivery))
+        question = delivery_by_id(columns_of(info, BatchCallbackDelivery))
         return BatchCallbackDelivery.maybe(await info.context.reader.ask(question, self.delivery_id))
 
 

@@ -1,0 +1,124 @@
+"""Connections that statements take in turn.
+
+At most `size` are open. Who finds none free waits in line, no longer than `patience` seconds; when as many wait as
+`line` allows, the next one is turned away at once: work beyond what the database can take is refused, not piled up.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Generic, TypeVar
+
+from gateway.errors import Overloaded
+
+C = TypeVar("C")
+
+
+class Pool(Generic[C]):
+    """Lends connections that `connect` opens, and forgets those that `is_closed`."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[C]],
+        is_closed: Callable[[C], bool],
+        size: int,
+        patience: float = 10.0,
+        line: int = 1_000,
+    ) -> None:
+        self.size = size
+        self.patience = patience
+        self.line = line
+        self._connect = connect
+        self._is_closed = is_closed
+        self._idle: list[C] = []
+        self._lent: set[C] = set()
+        self._opening = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def in_use(self) -> int:
+        """Connections that are lent or being opened."""
+        return len(self._lent) + self._opening
+
+    @property
+    def idle(self) -> int:
+        """Connections that are open and not lent."""
+        return len(self._idle)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a connection."""
+        return len(self._waiting)
+
+    async def take(self) -> C:
+        """A connection, to be given back; `Overloaded` where none comes free in time."""
+        if self._waiting or not self._has_room():
+            await self._wait()
+        while self._idle:
+            connection = self._idle.pop()
+            if not self._is_closed(connection):
+                self._lent.add(connection)
+                return connection
+        self._opening += 1
+        try:
+            connection = await self._connect()
+        except BaseException:
+            self._opening -= 1
+            self._wake()
+            raise
+        self._opening -= 1
+        self._lent.add(connection)
+        return connection
+
+    def give(self, connection: C) -> None:
+        """Take a connection back, for the next one to use unless it is closed."""
+        self._lent.discard(connection)
+        if not self._is_closed(connection):
+            self._idle.append(connection)
+        self._wake()
+
+    def empty_idle(self) -> list[C]:
+        """Forget the connections that nobody uses, and return them to be closed."""
+        idle, self._idle = self._idle, []
+        return idle
+
+    def empty(self) -> list[C]:
+        """Forget all connections, those that are lent included, and return them to be closed."""
+        return [*self.empty_idle(), *self._lent]
+
+    def _has_room(self) -> bool:
+        return bool(self._idle) or self.in_use < self.size
+
+    async def _wait(self) -> None:
+        """Wait in line until there is room."""
+        if len(self._waiting) >= self.line:
+            raise Overloaded(f"{len(self._waiting)} others wait for the database already.")
+        try:
+            async with asyncio.timeout(self.patience):
+                await self._turn(self._waiting.append)
+                while not self._has_room():  # somebody who did not wait was quicker
+                    await self._turn(self._waiting.appendleft)
+        except TimeoutError:
+            raise Overloaded(f"No connection to the database came free in {self.patience:g} s.") from None
+
+    async def _turn(self, line_up: Callable[[asyncio.Future[None]], None]) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        line_up(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                with suppress(ValueError):
+                    self._waiting.remove(turn)
+            else:
+                self._wake()  # the turn was given, and nobody takes it
+            raise
+
+    def _wake(self) -> None:
+        """Let the next in line look."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return

@@ -1,0 +1,133 @@
+"""Reading from one PostgreSQL server: asyncpg's own connections, each statement prepared once on each of them."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import asyncpg
+from asyncpg import exceptions
+
+from gateway.database.pool import Pool
+from gateway.errors import Overloaded, StatementTimeout, Unavailable
+
+logger = logging.getLogger(__name__)
+
+SECONDS_TO_CONNECT = 5.0
+SECONDS_TO_STOP = 2.0  # that an abandoned statement has before its connection is cut
+STATEMENTS = 500  # prepared on a connection; a list asked for in an order, with a filter, is one
+LOST = (OSError, exceptions.PostgresConnectionError, exceptions.InterfaceError, exceptions.OperatorInterventionError)
+
+
+class PostgreSQL:
+    """At most `size` connections to the server that `address`, asyncpg's arguments, names; `session` is set on each."""
+
+    def __init__(
+        self,
+        address: Mapping[str, Any],
+        size: int,
+        session: Mapping[str, str] | None = None,
+        *,
+        statement_seconds: float | None = None,
+        patience: float = 10.0,
+        pooler: bool = False,
+    ) -> None:
+        self._address = dict(address)
+        self._statements = 0 if pooler else STATEMENTS
+        self._session = {"application_name": "callback-gateway", **(session or {})}
+        if statement_seconds is not None and not pooler:
+            self._session["statement_timeout"] = str(int(statement_seconds * 1000))
+        self._settling: set[asyncio.Task[None]] = set()
+        self.pool: Pool[Any] = Pool(self._connect, lambda connection: connection.is_closed(), size, patience)
+
+    async def run(self, text: str, arguments: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        """The rows of one statement, as asyncpg's records.
+
+        `Unavailable` where the server does not answer; a connection that it closed meanwhile is replaced at once. When
+        the caller is cancelled, nobody waits for the statement: it is cancelled on the server, and its connection
+        comes back to the pool, or is cut where the server does not answer.
+        """
+        reused = self.pool.idle > 0
+        connection = await self._take()
+        try:
+            return await self._fetch(connection, text, arguments)
+        except Unavailable:
+            if not reused:
+                raise
+        for idle in self.pool.empty_idle():  # as old as the one that is lost
+            idle.terminate()
+        return await self._fetch(await self._take(), text, arguments)
+
+    async def close(self) -> None:
+        """Close every connection, after the statements that are being stopped; a silent server is not waited for."""
+        await asyncio.gather(*self._settling)
+        for connection in self.pool.empty():
+            try:
+                async with asyncio.timeout(SECONDS_TO_STOP):
+                    await connection.close()
+            except (TimeoutError, *LOST):
+                connection.terminate()
+
+    def cut(self) -> None:
+        """Cut every connection: whoever waits for an answer learns now that there will be none."""
+        for connection in self.pool.empty():
+            connection.terminate()
+
+    async def _take(self) -> Any:
+        try:
+            return await self.pool.take()
+        except Overloaded:
+            raise
+        except (TimeoutError, exceptions.TooManyConnectionsError, *LOST) as failure:
+            raise _unavailable(failure) from failure
+
+    async def _fetch(self, connection: Any, text: str, arguments: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        try:
+            rows: Sequence[Sequence[Any]] = await connection.fetch(text, *arguments)
+        except asyncio.CancelledError:
+            settling = asyncio.ensure_future(self._settle(connection))
+            self._settling.add(settling)
+            settling.add_done_callback(self._settling.discard)
+            raise
+        except exceptions.QueryCanceledError as stopped:
+            self.pool.give(connection)
+            raise StatementTimeout from stopped
+        except LOST as failure:
+            connection.terminate()
+            self.pool.give(connection)
+            raise _unavailable(failure) from failure
+        except BaseException:
+            self.pool.give(connection)
+            raise
+        self.pool.give(connection)
+        return rows
+
+    async def _settle(self, connection: Any) -> None:
+        """Give back a connection whose statement was cancelled, when asyncpg has told the server and heard back."""
+        try:
+            with suppress(exceptions.QueryCanceledError):
+                async with asyncio.timeout(SECONDS_TO_STOP):
+                    await connection.execute("")
+        except Exception:  # noqa: BLE001 - whatever it is, this connection is of no use
+            connection.terminate()
+        finally:
+            self.pool.give(connection)
+
+    async def _connect(self) -> Any:
+        connection = await asyncpg.connect(
+            **self._address,
+            timeout=SECONDS_TO_CONNECT,
+            statement_cache_size=self._statements,
+            max_cached_statement_lifetime=0,
+            server_settings=self._session,
+        )
+        for kind in ("json", "jsonb"):
+            await connection.set_type_codec(kind, encoder=str, decoder=json.loads, schema="pg_catalog")
+        return connection
+
+
+def _unavailable(failure: BaseException) -> Unavailable:
+    logger.warning("the database does not answer: %s", str(failure).strip() or type(failure).__name__)
+    return Unavailable("The database does not answer just now.")

@@ -1,0 +1,128 @@
+"""Reading from an SQLite file: short statements where the caller stands, long ones in a thread.
+
+A thread costs a hop that takes longer than most statements, and Python's threads do not read faster side by side. So
+each statement has `SECONDS_HERE` to end in the event loop. One that does not is run again in a thread, where it holds
+up nobody, and from then on it begins there: what is read has no side effects.
+"""
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import aiosqlite
+
+from gateway.database.pool import Pool
+from gateway.errors import Unavailable
+
+logger = logging.getLogger(__name__)
+
+SECONDS_HERE = 0.005
+STEPS = 1_000  # of SQLite's machine between two looks at the clock
+STATEMENTS = 500  # that a connection keeps compiled
+REMEMBERED = 1_000  # statements known to take long
+SECONDS_SLOW = 60.0  # for which a statement that took long begins in a thread
+SECONDS_BETWEEN_INTERRUPTS = 0.02
+BUSY_MS = 5_000
+
+
+class SQLite:
+    """One connection in the event loop, and at most `size` in threads, to the file that the arguments name."""
+
+    def __init__(self, arguments: Sequence[Any], options: Mapping[str, Any], size: int, *, patience: float) -> None:
+        self._arguments = tuple(arguments)
+        self._options = {
+            **options,
+            "check_same_thread": False,
+            "isolation_level": None,
+            "cached_statements": STATEMENTS,
+        }
+        self._here: sqlite3.Connection | None = None
+        self._until = 0.0
+        self._slow: dict[str, float] = {}
+        self._settling: set[asyncio.Task[None]] = set()
+        self.pool: Pool[aiosqlite.Connection] = Pool(self._connect, lambda _: False, size, patience)
+
+    async def run(self, text: str, arguments: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        """The rows of one statement, as tuples.
+
+        `Unavailable` where the file cannot be read. When the caller is cancelled, nobody waits for the statement.
+        """
+        if self._slow.get(text, 0.0) <= time.monotonic():
+            try:
+                return self._run_here(text, arguments)
+            except sqlite3.OperationalError:
+                # Interrupted, since it takes long; or the file is busy, for which a thread waits, or out of order.
+                self._remember_slow(text)
+        connection = await self.pool.take()
+        try:
+            rows: Any = await connection.execute_fetchall(text, arguments)
+        except asyncio.CancelledError:
+            settling = asyncio.ensure_future(self._settle(connection))
+            self._settling.add(settling)
+            settling.add_done_callback(self._settling.discard)
+            raise
+        except sqlite3.OperationalError as failure:
+            self.pool.give(connection)
+            if failure.sqlite_errorcode == sqlite3.SQLITE_ERROR:  # the statement's own fault
+                raise
+            logger.warning("the database does not answer: %s", failure)
+            raise Unavailable("The database does not answer just now.") from failure
+        except BaseException:
+            self.pool.give(connection)
+            raise
+        self.pool.give(connection)
+        return list(rows)
+
+    async def close(self) -> None:
+        """Close every connection, after the statements that are being stopped."""
+        await asyncio.gather(*self._settling)
+        if self._here is not None:
+            self._here.close()
+            self._here = None
+        for connection in self.pool.empty():
+            await connection.close()
+
+    def cut(self) -> None:
+        """There is nothing between the gateway and a file."""
+
+    def _run_here(self, text: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
+        if self._here is None:
+            self._here = self._open(busy_ms=0)
+            self._here.set_progress_handler(self._is_late, STEPS)
+        self._until = time.perf_counter() + SECONDS_HERE
+        return self._here.execute(text, arguments).fetchall()
+
+    def _is_late(self) -> bool:
+        return time.perf_counter() > self._until
+
+    def _remember_slow(self, text: str) -> None:
+        self._slow.pop(text, None)
+        while len(self._slow) >= REMEMBERED:
+            del self._slow[next(iter(self._slow))]
+        self._slow[text] = time.monotonic() + SECONDS_SLOW
+
+    async def _settle(self, connection: aiosqlite.Connection) -> None:
+        """Give back a connection whose statement nobody waits for any more, when that has ended."""
+        ended = asyncio.ensure_future(connection.execute_fetchall("SELECT 1"))
+        while not ended.done():
+            # Again and again: an interrupt that comes before the statement has begun is forgotten.
+            await connection.interrupt()
+            await asyncio.wait({ended}, timeout=SECONDS_BETWEEN_INTERRUPTS)
+        with suppress(sqlite3.Error):
+            ended.result()
+        self.pool.give(connection)
+
+    def _open(self, busy_ms: int) -> sqlite3.Connection:
+        connection = sqlite3.connect(*self._arguments, **self._options)
+        connection.execute(f"PRAGMA busy_timeout = {busy_ms}")
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    async def _connect(self) -> aiosqlite.Connection:
+        connection = aiosqlite.Connection(lambda: self._open(BUSY_MS), iter_chunk_size=64)
+        await connection
+        return connection

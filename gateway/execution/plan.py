@@ -1,0 +1,744 @@
+"""From a checked operation to a plan: how to answer it with one statement a level and no work for each value.
+
+A plan is a tree of selections. Each takes many parents at once, as columns, and makes one object of each, level by
+level: leaves are checked and written by the column (`columns`), and what a field asks of the read path is asked for all
+parents by the question that its resolver asks, too. Fields that are more than a column or a question are resolved by
+their own resolvers. So a plan knows no field by name, but for those of a connection.
+
+`plan_of` says None to what it does not understand. What is odd at run time raises `Odd`, or whatever went wrong:
+the ordinary executor answers then, from the start, since reading has no side effects.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
+from types import NoneType
+from typing import Any, cast
+
+import msgspec
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    GraphQLField,
+    GraphQLIncludeDirective,
+    GraphQLInterfaceType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLSchema,
+    GraphQLSkipDirective,
+    InlineFragmentNode,
+    ListValueNode,
+    ObjectValueNode,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionSetNode,
+    ValueNode,
+    VariableNode,
+    get_argument_values,
+    get_directive_values,
+    is_leaf_type,
+)
+from graphql.execution.values import VariableValues
+from strawberry.schema.schema_converter import GraphQLCoreConverter
+from strawberry.types.arguments import convert_arguments
+from strawberry.types.field import StrawberryField
+
+from gateway.database.statements import Prepared
+from gateway.database.types import AnyRow
+from gateway.execution.columns import Odd, Values, Write, writer
+from gateway.execution.documents import Operation
+from gateway.reading.loaders import NodeById, Question, Reader, RowById, RowsOf
+from gateway.reading.pages import Page
+from gateway.schema.connections import Connection, PageArguments, PageInfo
+from gateway.schema.context import Context
+from gateway.schema.inputs import canonical_ids
+from gateway.schema.query import schema as SCHEMA  # noqa: N812 - not to be taken for GraphQL's own of the same name
+from gateway.schema.scalars import canonical_id
+from gateway.schema.selection import ASKS, LISTS, Lists, columns_by_field
+from gateway.schema.types import NODES, Node
+
+logger = logging.getLogger(__name__)
+
+ENCODER = msgspec.json.Encoder()
+TYPENAME = "__typename"
+INTROSPECTION = ("__schema", "__type")
+MOST_PLANS = 16  # of one operation
+CONNECTION_FIELDS = ("nodes", "edges", "pageInfo")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One request: what its fields may use. It stands in for the `info` of resolvers, too."""
+
+    context: Context
+    reader: Reader
+    variables: VariableValues
+
+
+class Rows:
+    """Parents that are rows, as the driver returned them; a column is read when a field wants it."""
+
+    def __init__(self, prepared: Prepared, rows: Sequence[Sequence[Any]]) -> None:
+        self.size = len(rows)
+        self._prepared = prepared
+        self._raw: Sequence[Values] = list(zip(*rows, strict=True)) or [()] * len(prepared.names)
+        self._read: dict[str, Values] = {}
+
+    def column(self, name: str) -> Values:
+        """The values of one column."""
+        values = self._read.get(name)
+        if values is None:
+            index = self._prepared.names.index(name)
+            values = self._read[name] = self._prepared.column(index, self._raw[index])
+        return values
+
+    def objects(self, of: type[Any]) -> Sequence[Any]:
+        """The rows as the schema's objects."""
+        names = self._prepared.names
+        return [of.of(dict(zip(names, row, strict=True))) for row in zip(*map(self.column, names), strict=True)]
+
+
+class Mappings:
+    """Parents that are rows with their columns by name."""
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        self.size = len(rows)
+        self._rows = rows
+
+    def column(self, name: str) -> Values:
+        """The values of one column."""
+        return [row[name] for row in self._rows]
+
+    def objects(self, of: type[Any]) -> Sequence[Any]:
+        """The rows as the schema's objects."""
+        return list(map(of.of, self._rows))
+
+
+class Things:
+    """Parents that are Python's objects."""
+
+    def __init__(self, things: Sequence[Any]) -> None:
+        self.size = len(things)
+        self.things = things
+
+    def column(self, name: str) -> Values:
+        """The values of one attribute."""
+        return [getattr(thing, name) for thing in self.things]
+
+    def objects(self, of: type[Any]) -> Sequence[Any]:  # noqa: ARG002
+        """The objects."""
+        return self.things
+
+
+class Paged(Things):
+    """A connection, and the page that it shows."""
+
+    def __init__(self, connection: Connection[Any], rows: Rows, page: Page) -> None:
+        super().__init__([connection])
+        self.rows = rows
+        self.page = page
+        self.question = connection.question
+        self.cursors = connection.cursors
+
+    def cursors_of(self, indexes: Iterable[int]) -> list[str]:
+        """The cursors of some rows of the page."""
+        order, columns = self.question.order, self.question.table.c
+        values, ids = self.rows.column(order.column), self.rows.column("id")
+        return [self.cursors.encode(order.place(columns, values[index], ids[index])) for index in indexes]
+
+
+Parents = Rows | Mappings | Things
+
+
+class Arguments:
+    """A field's arguments as its resolver takes them: once and for all, or for each request's variables."""
+
+    def __init__(self, definition: GraphQLField, field: StrawberryField, node: FieldNode) -> None:
+        self._definition = definition
+        self._field = field
+        self._node = node
+        self._given = None if _has_variable(node) else self._convert(None)
+
+    @property
+    def fixed(self) -> bool:
+        """Whether they are the same for all requests."""
+        return self._given is not None
+
+    def of(self, run: Run | None) -> dict[str, Any]:
+        """The arguments by name."""
+        return self._given if self._given is not None else self._convert(run)
+
+    def named_by_client(self, run: Run | None) -> dict[str, Any]:
+        """The arguments by their names in GraphQL."""
+        return get_argument_values(self._definition, self._node, None if run is None else run.variables)
+
+    def _convert(self, run: Run | None) -> dict[str, Any]:
+        given = self.named_by_client(run)
+        registry = SCHEMA.schema_converter.scalar_registry
+        return convert_arguments(given, self._field.arguments, scalar_registry=registry, config=SCHEMA.config)
+
+
+class Selection:
+    """The fields that are selected of one object type."""
+
+    def __init__(self, plan: "_Compiler", type_: GraphQLObjectType, sets: Iterable[SelectionSetNode]) -> None:
+        self.type_name = type_.name
+        self.origin: type[Any] = _definition(type_).origin
+        self._read_by = columns_by_field(self.origin)
+        self._columns: set[str] = set()
+        self._varying: list[tuple[Callable[[dict[str, Any]], str], Arguments]] = []
+        fields = plan.collect(sets, type_)
+        self._fields = [self._field(plan, type_, nodes) for nodes in fields.values()]
+        self._asking = [(index, field) for index, field in enumerate(self._fields) if isinstance(field, Later)]
+        names = [f"f{index}" for index in range(len(fields))]
+        self._make: Callable[..., Any] = msgspec.defstruct(
+            type_.name, names, rename=dict(zip(names, fields, strict=True)), gc=False
+        )
+        self._fixed = frozenset(self._columns)
+
+    def columns(self, run: Run | None) -> frozenset[str]:
+        """The columns of its rows that the selection needs; without a run, `Odd` where they depend on one."""
+        if not self._varying:
+            return self._fixed
+        if run is None:
+            raise Odd("the columns depend on variables")
+        return self._fixed | {column(arguments.named_by_client(run)) for column, arguments in self._varying}
+
+    async def objects(self, parents: Parents, run: Run) -> Sequence[Any]:
+        """An object for each parent, ready to be written."""
+        if not parents.size or not self._fields:
+            return [self._make() for _ in range(parents.size)]
+        filled: list[Values] = [field.now(parents, run) if isinstance(field, Now) else () for field in self._fields]
+        asking = self._asking
+        if len(asking) == 1:
+            index, field = asking[0]
+            filled[index] = await field.later(parents, run)
+        elif asking:
+            answers = await _together(field.later(parents, run) for _, field in asking)
+            for (index, _), answer in zip(asking, answers, strict=True):
+                filled[index] = answer
+        return list(map(self._make, *filled))
+
+    def _field(self, plan: "_Compiler", type_: GraphQLObjectType, nodes: list[FieldNode]) -> "Now | Later":
+        name = nodes[0].name.value
+        if name == TYPENAME:
+            return Typename(type_.name)
+        if name in INTROSPECTION:
+            raise Odd(name)
+        definition = type_.fields[name]
+        sets = [each.selection_set for each in nodes if each.selection_set is not None]
+        if name in CONNECTION_FIELDS and issubclass(self.origin, Connection):
+            return plan.of_connection(name, definition, sets)
+        field: StrawberryField = definition.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
+        arguments = Arguments(definition, field, nodes[0])
+        self._read(name, arguments)
+        if (question := field.metadata.get(ASKS)) is not None:
+            return plan.asked(question, self._read_by[name][0], type_, definition, arguments, sets)
+        if (rows := field.metadata.get(LISTS)) is not None:
+            return Listed(plan, rows, definition, arguments, sets)
+        complete = plan.completed(definition.type, sets)
+        resolver = field.base_resolver
+        if resolver is None and isinstance(complete, Leaf):
+            return Column(field.python_name, complete.write)
+        resolve: Any = attrgetter(field.python_name) if resolver is None else resolver.wrapped_func
+        takes_info = resolver is not None and resolver.info_parameter is not None
+        if isinstance(complete, Leaf) and resolver is not None and not resolver.is_async:
+            return Computed(resolve, self.origin, arguments, takes_info, complete.write)
+        return Resolved(resolve, self.origin, arguments, takes_info, complete)
+
+    def _read(self, name: str, arguments: Arguments) -> None:
+        """Remember which columns a field needs."""
+        for column in self._read_by.get(name, ()):
+            if isinstance(column, str):
+                self._columns.add(column)
+            elif arguments.fixed:
+                self._columns.add(column(arguments.named_by_client(None)))
+            else:
+                self._varying.append((column, arguments))
+
+
+class Now:
+    """A field whose values are there."""
+
+    def now(self, parents: Parents, run: Run) -> Values:
+        """A value for each parent."""
+        raise NotImplementedError
+
+
+class Later:
+    """A field whose values are waited for."""
+
+    async def later(self, parents: Parents, run: Run) -> Values:
+        """A value for each parent."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Typename(Now):
+    """`__typename`."""
+
+    name: str
+
+    def now(self, parents: Parents, run: Run) -> Values:  # noqa: ARG002
+        return [self.name] * parents.size
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Now):
+    """A leaf that is a column."""
+
+    name: str
+    write: Write
+
+    def now(self, parents: Parents, run: Run) -> Values:  # noqa: ARG002
+        return self.write(parents.column(self.name))
+
+
+@dataclass(frozen=True, slots=True)
+class Computed(Now):
+    """A leaf that a resolver makes of an object."""
+
+    resolve: Callable[..., Any]
+    of: type[Any]
+    arguments: Arguments
+    takes_info: bool
+    write: Write
+
+    def now(self, parents: Parents, run: Run) -> Values:
+        given = self.arguments.of(run)
+        if self.takes_info:
+            given = {**given, "info": run}
+        return self.write([self.resolve(thing, **given) for thing in parents.objects(self.of)])
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved(Later):
+    """What a resolver makes of an object: a coroutine's leaf, or objects in turn."""
+
+    resolve: Callable[..., Any]
+    of: type[Any]
+    arguments: Arguments
+    takes_info: bool
+    complete: "Completed"
+
+    async def later(self, parents: Parents, run: Run) -> Values:
+        given = self.arguments.of(run)
+        if self.takes_info:
+            given = {**given, "info": run}
+        values: Values = [self.resolve(thing, **given) for thing in parents.objects(self.of)]
+        if values and asyncio.iscoroutine(values[0]):
+            values = [await values[0]] if len(values) == 1 else await _together(values)
+        return await self.complete.values(values, run)
+
+
+class Completed:
+    """What a field's type makes of its values."""
+
+    async def values(self, values: Values, run: Run) -> Values:
+        """The values, ready to be written."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf(Completed):
+    """A scalar or an enum."""
+
+    write: Write
+
+    async def values(self, values: Values, run: Run) -> Values:  # noqa: ARG002
+        return self.write(values)
+
+
+@dataclass(frozen=True, slots=True)
+class Objects(Completed):
+    """An object type."""
+
+    selection: Selection
+    nullable: bool
+
+    async def values(self, values: Values, run: Run) -> Values:
+        there = [value for value in values if value is not None]
+        made = iter(await self.selection.objects(Things(there), run))
+        return _nullable((None if value is None else next(made) for value in values), self.nullable)
+
+
+@dataclass(frozen=True, slots=True)
+class Many(Completed):
+    """A list."""
+
+    entries: Completed
+    nullable: bool
+
+    async def values(self, values: Values, run: Run) -> Values:
+        if not {type(value) for value in values} <= {list, NoneType}:
+            raise Odd("no list")
+        made = iter(await self.entries.values(list(chain.from_iterable(value or () for value in values)), run))
+        return _nullable((None if value is None else [next(made) for _ in value] for value in values), self.nullable)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Later):
+    """What is asked of the read path for all parents at once. Without a `key` the field's arguments tell the ids."""
+
+    question: Callable[..., Question[Any]]
+    key: str | None
+    arguments: Arguments
+
+    async def later(self, parents: Parents, run: Run) -> Values:
+        given = self.arguments.of(run)
+        if self.key is not None:
+            return await self.answers(parents.column(self.key), given, run)
+        given = dict(given)
+        if "ids" in given:
+            return [await self.answers(canonical_ids(given.pop("ids")), given, run)]
+        return await self.answers([canonical_id(given.pop("id"))], given, run)
+
+    async def answers(self, ids: Values, given: Mapping[str, Any], run: Run) -> Values:
+        """An answer for each id, ready to be written."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class AskedValues(Asked):
+    """Leaves."""
+
+    write: Write
+
+    async def answers(self, ids: Values, given: Mapping[str, Any], run: Run) -> Values:
+        unique = list(dict.fromkeys(ids))
+        answers = self.write(await run.reader.ask_many(self.question(**given), unique))
+        if len(unique) == len(ids):
+            return answers
+        found = dict(zip(unique, answers, strict=True))
+        return [found[id_] for id_ in ids]
+
+
+@dataclass(frozen=True, slots=True)
+class AskedRows(Asked):
+    """Rows: by their ids, or those of each parent."""
+
+    selection: Selection
+    many: bool
+    nullable: bool
+
+    async def answers(self, ids: Values, given: Mapping[str, Any], run: Run) -> Values:
+        question = self.question(self.selection.columns(run), **given)
+        unique = list(dict.fromkeys(ids))
+        if not unique:
+            return []
+        rows = Rows(*await run.reader.read(question, unique))
+        made = await self.selection.objects(rows, run)
+        if isinstance(question, RowById):
+            found = dict(zip(rows.column("id"), made, strict=True))
+            return _nullable(map(found.get, ids), self.nullable)
+        if not isinstance(question, RowsOf):
+            raise Odd(question)
+        children: dict[str, list[Any]] = {id_: [] for id_ in unique}
+        for id_, child in zip(rows.column(question.parent.name), made, strict=True):
+            children[id_].append(child)
+        if self.many:
+            return [children[id_] for id_ in ids]
+        return _nullable((next(iter(children[id_]), None) for id_ in ids), self.nullable)
+
+
+@dataclass(frozen=True, slots=True)
+class AskedNodes(Asked):
+    """Rows of any table, by their ids."""
+
+    selections: Mapping[type[Node], Selection]
+    nullable: bool
+
+    async def answers(self, ids: Values, given: Mapping[str, Any], run: Run) -> Values:  # noqa: ARG002
+        question = NodeById(tuple((table, self.selections[of].columns(run)) for table, of in NODES.items()))
+        found = await run.reader.ask_many(question, ids)
+        made: list[Any] = [None] * len(ids)
+        for table, of in NODES.items():
+            places = [place for place, row in enumerate(found) if row is not None and row[0] is table]
+            rows = Mappings([cast("tuple[Any, Mapping[str, Any]]", found[place])[1] for place in places])
+            for place, object_ in zip(places, await self.selections[of].objects(rows, run), strict=True):
+                made[place] = object_
+        return _nullable(made, self.nullable)
+
+
+class Listed(Later):
+    """A connection at the root. Its page is read where anything of it is selected."""
+
+    def __init__(
+        self,
+        plan: "_Compiler",
+        rows: Lists,
+        definition: GraphQLField,
+        arguments: Arguments,
+        sets: Iterable[SelectionSetNode],
+    ) -> None:
+        type_ = _bare(definition.type)
+        self._lists = rows
+        self._arguments = arguments
+        self._selection = Selection(plan, type_, sets)
+        shown = [field for field in self._selection._fields if isinstance(field, OfPage)]
+        self._has_page = bool(shown)
+        self._selections = [selection for field in shown for selection in field.selections]
+
+    async def later(self, parents: Parents, run: Run) -> Values:  # noqa: ARG002
+        given = self._arguments.of(run)
+        asked = PageArguments(**{name: given[name] for name in ("first", "after", "last", "before")})
+        columns = frozenset(chain.from_iterable(selection.columns(run) for selection in self._selections))
+        connection: Connection[Any] = Connection.over(self._lists, columns, given["filter"], given["order_by"], asked)
+        if not self._has_page:
+            return await self._selection.objects(Things([connection]), run)
+        question = connection.question
+        prepared, raw = await run.reader.read(question, [run.reader.organization])
+        page = Page.of(question.asked, cast("Sequence[AnyRow]", raw))
+        rows = Rows(prepared, page.rows)
+        rows.column(question.order.column)  # which must be readable, whether or not a cursor is made of it
+        return await self._selection.objects(Paged(connection, rows, page), run)
+
+
+class OfPage(Later):
+    """A field of a connection that shows its page."""
+
+    selections: Sequence[Selection] = ()
+
+    async def later(self, parents: Parents, run: Run) -> Values:
+        return [await self.of(cast("Paged", parents), run)]
+
+    async def of(self, page: Paged, run: Run) -> Any:
+        """The field's value for one page."""
+        raise NotImplementedError
+
+
+class PageNodes(OfPage):
+    """`nodes`."""
+
+    def __init__(self, selection: Selection) -> None:
+        self.selections = (selection,)
+
+    async def of(self, page: Paged, run: Run) -> Any:
+        return await self.selections[0].objects(page.rows, run)
+
+
+class PageEdges(OfPage):
+    """`edges`: cursors and nodes, side by side."""
+
+    def __init__(self, plan: "_Compiler", type_: GraphQLObjectType, sets: Iterable[SelectionSetNode]) -> None:
+        fields = plan.collect(sets, type_)
+        self._type_name = type_.name
+        self._fields: list[Selection | str] = []
+        for nodes in fields.values():
+            inner = [node.selection_set for node in nodes if node.selection_set is not None]
+            name = nodes[0].name.value
+            self._fields.append(Selection(plan, _bare(type_.fields[name].type), inner) if name == "node" else name)
+        self.selections = [field for field in self._fields if isinstance(field, Selection)]
+        names = [f"f{index}" for index in range(len(fields))]
+        self._make = msgspec.defstruct(type_.name, names, rename=dict(zip(names, fields, strict=True)), gc=False)
+
+    async def of(self, page: Paged, run: Run) -> Any:
+        size = page.rows.size
+        filled: list[Values] = []
+        for field in self._fields:
+            if isinstance(field, Selection):
+                filled.append(await field.objects(page.rows, run))
+            elif field == "cursor":
+                filled.append(page.cursors_of(range(size)))
+            else:
+                filled.append([self._type_name] * size)
+        return list(map(self._make, *filled))
+
+
+class PageInformation(OfPage):
+    """`pageInfo`."""
+
+    def __init__(self, selection: Selection) -> None:
+        self._selection = selection
+
+    async def of(self, page: Paged, run: Run) -> Any:
+        size = page.rows.size
+        info = PageInfo.of(page.page, page.cursors_of((0, size - 1)) if size else ())
+        return (await self._selection.objects(Things([info]), run))[0]
+
+
+class Plan:
+    """An operation that is understood."""
+
+    def __init__(self, root: Selection) -> None:
+        self._root = root
+
+    async def answer(self, context: Context, variables: VariableValues) -> bytes:
+        """The `data` of the answer, as JSON in UTF-8. Raises `Odd`, or what went wrong."""
+        run = Run(context, context.reader, variables)
+        (data,) = await self._root.objects(Things([None]), run)
+        return ENCODER.encode(data)
+
+
+def plan_of(
+    operation: Operation, schema: GraphQLSchema, document: DocumentNode, variables: VariableValues
+) -> Plan | None:
+    """The plan of a checked operation, or None where it is not understood. Compiled once for each set of switches."""
+    switched = tuple(variables.coerced.get(name) for name in operation.switches)
+    try:
+        return cast("Plan | None", operation.plans[switched])
+    except KeyError:
+        plan = compile_plan(schema, document, operation.definition, variables)
+        if len(operation.plans) < MOST_PLANS:
+            operation.plans[switched] = plan
+        return plan
+
+
+def compile_plan(
+    schema: GraphQLSchema, document: DocumentNode, definition: OperationDefinitionNode, variables: VariableValues
+) -> Plan | None:
+    """The plan, which depends on the variables that directives take and on no others."""
+    if schema is not SCHEMA._schema or schema.query_type is None or definition.operation is not OperationType.QUERY:
+        return None
+    try:
+        compiler = _Compiler(schema, document, variables)
+        return Plan(Selection(compiler, schema.query_type, [definition.selection_set]))
+    except Exception as odd:  # noqa: BLE001 - the ordinary executor knows what to say of it
+        logger.debug("no plan: %r", odd)
+        return None
+
+
+class _Compiler:
+    """What compiling one operation needs everywhere."""
+
+    def __init__(self, schema: GraphQLSchema, document: DocumentNode, variables: VariableValues) -> None:
+        self.schema = schema
+        self.variables = variables
+        self.fragments = {
+            definition.name.value: definition
+            for definition in document.definitions
+            if isinstance(definition, FragmentDefinitionNode)
+        }
+
+    def collect(self, sets: Iterable[SelectionSetNode], type_: GraphQLObjectType) -> dict[str, list[FieldNode]]:
+        """The fields selected on an object type by their response keys, in the order of their first places."""
+        fields: dict[str, list[FieldNode]] = {}
+        seen: set[str] = set()
+        for selected in sets:
+            self._collect(selected, type_, fields, seen)
+        return fields
+
+    def _collect(
+        self, selected: SelectionSetNode, type_: GraphQLObjectType, fields: dict[str, list[FieldNode]], seen: set[str]
+    ) -> None:
+        for node in selected.selections:
+            if not self._is_included(node):
+                continue
+            if isinstance(node, FieldNode):
+                fields.setdefault(node.alias.value if node.alias else node.name.value, []).append(node)
+                continue
+            fragment: Any = node
+            if not isinstance(node, InlineFragmentNode):
+                name = cast("Any", node).name.value
+                if name in seen:
+                    continue
+                seen.add(name)
+                fragment = self.fragments[name]
+            condition = fragment.type_condition
+            if condition is None or self._applies(condition.name.value, type_):
+                self._collect(fragment.selection_set, type_, fields, seen)
+
+    def _applies(self, name: str, type_: GraphQLObjectType) -> bool:
+        return name == type_.name or any(interface.name == name for interface in type_.interfaces)
+
+    def _is_included(self, node: Any) -> bool:
+        if not node.directives:
+            return True
+        skip = get_directive_values(GraphQLSkipDirective, node, self.variables)
+        include = get_directive_values(GraphQLIncludeDirective, node, self.variables)
+        return not (skip and skip["if"]) and (include is None or bool(include["if"]))
+
+    def completed(self, type_: GraphQLOutputType, sets: Sequence[SelectionSetNode]) -> Completed:
+        """What a type makes of the values of a field."""
+        nullable = not isinstance(type_, GraphQLNonNull)
+        inner: Any = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
+        if is_leaf_type(inner):
+            return Leaf(writer(inner, nullable))
+        if isinstance(inner, GraphQLList):
+            return Many(self.completed(inner.of_type, sets), nullable)
+        if isinstance(inner, GraphQLObjectType):
+            return Objects(Selection(self, inner, sets), nullable)
+        raise Odd(inner)
+
+    def asked(
+        self,
+        question: Callable[..., Question[Any]],
+        key: Any,
+        type_: GraphQLObjectType,
+        definition: GraphQLField,
+        arguments: Arguments,
+        sets: Sequence[SelectionSetNode],
+    ) -> Asked:
+        """A field that asks the read path."""
+        key = None if type_ is self.schema.query_type else key
+        nullable = not isinstance(definition.type, GraphQLNonNull)
+        of: Any = definition.type.of_type if isinstance(definition.type, GraphQLNonNull) else definition.type
+        if is_leaf_type(of):
+            return AskedValues(question, key, arguments, writer(of, nullable))
+        many = isinstance(of, GraphQLList)
+        if many:
+            nullable, of = not isinstance(of.of_type, GraphQLNonNull), _bare(of)
+        if isinstance(of, GraphQLInterfaceType):
+            selections = {
+                node: Selection(self, cast("GraphQLObjectType", self.schema.type_map[node.__name__]), sets)
+                for node in NODES.values()
+            }
+            return AskedNodes(question, key, arguments, selections, nullable)
+        return AskedRows(question, key, arguments, Selection(self, of, sets), many, nullable)
+
+    def of_connection(self, name: str, definition: GraphQLField, sets: Sequence[SelectionSetNode]) -> OfPage:
+        """A field of a connection that shows its page."""
+        type_ = _bare(definition.type)
+        if name == "edges":
+            return PageEdges(self, type_, sets)
+        selection = Selection(self, type_, sets)
+        return PageNodes(selection) if name == "nodes" else PageInformation(selection)
+
+
+async def _together(work: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """The results of all, begun at once; where one fails, the others are stopped."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        raise
+
+
+def _nullable(values: Iterable[Any], nullable: bool) -> Values:
+    made = list(values)
+    if not nullable and any(value is None for value in made):
+        raise Odd("null")
+    return made
+
+
+def _bare(type_: Any) -> Any:
+    """The type without what is wrapped around it."""
+    while isinstance(type_, GraphQLNonNull | GraphQLList):
+        type_ = type_.of_type
+    return type_
+
+
+def _definition(type_: GraphQLObjectType) -> Any:
+    return type_.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
+
+
+def _has_variable(node: FieldNode) -> bool:
+    """Whether an argument of the field has a variable in it."""
+    waiting: list[ValueNode] = [argument.value for argument in node.arguments or ()]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, VariableNode):
+            return True
+        if isinstance(value, ListValueNode):
+            waiting += value.values
+        elif isinstance(value, ObjectValueNode):
+            waiting += [field.value for field in value.fields]
+    return False

@@ -17,6 +17,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from gateway.database.pool import SECONDS_TO_STOP
 from gateway.database.postgresql import PostgreSQL
 from gateway.database.sqlite import BUSY_MS, SQLite
 from gateway.database.statements import Prepared
@@ -28,7 +29,6 @@ DRIVERS = {
     "postgres": "postgresql+asyncpg",
     "postgresql": "postgresql+asyncpg",
 }
-SECONDS_TO_STOP = 2.0
 NOT_FOR_THE_DRIVER = {"prepared_statement_cache_size", "prepared_statement_name_func", "async_fallback"}
 ONE = text("SELECT 1")
 
@@ -37,9 +37,9 @@ class Database:
     """The database at `url`. It is read over at most `pool_size` connections, and written over as many.
 
     A reader waits at most `patience` seconds for one of them, else it is `Overloaded`. On PostgreSQL a statement may
-    take `statement_seconds`, and `schema` is where tables are looked for, instead of the role's search path; `pooler`
-    tells that connections go through one in transaction mode, such as PgBouncer, which knows neither prepared
-    statements nor settings of a session.
+    take `statement_seconds`, and `schema` is where tables are looked for, instead of the role's search path; neither
+    where `?prepared_statement_cache_size=0` in the URL tells that there is a pooler in transaction mode, such as
+    PgBouncer, which knows neither prepared statements nor settings of a session.
     """
 
     def __init__(
@@ -50,12 +50,11 @@ class Database:
         schema: str | None = None,
         patience: float = 10.0,
         statement_seconds: float | None = None,
-        pooler: bool = False,
     ) -> None:
         self.url = parse_url(url)
         self.schema = schema
-        session = {} if pooler else in_schema(self.dialect, schema)
-        self.engine = self._engine(pool_size, session, pooler=pooler)
+        session = {} if self._has_pooler else in_schema(self.dialect, schema)
+        self.engine = self._engine(pool_size, session)
         self.on_statement: list[Callable[[str], None]] = []
         arguments, options = self.engine.dialect.create_connect_args(self.url)
         self.source: SQLite | PostgreSQL
@@ -70,16 +69,22 @@ class Database:
                 session,
                 statement_seconds=statement_seconds,
                 patience=patience,
-                pooler=pooler,
+                pooler=self._has_pooler,
             )
 
-    def _engine(self, pool_size: int, session: dict[str, str], *, pooler: bool) -> AsyncEngine:
+    def _engine(self, pool_size: int, session: dict[str, str]) -> AsyncEngine:
         options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "hide_parameters": True}
         if session:
             options["connect_args"] = {"server_settings": session}
-        if pooler:
-            options["connect_args"] = {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
+        if self._has_pooler:
+            # asyncpg's own as well: behind PgBouncer the next transaction may find another statement by that name.
+            options["connect_args"] = {"statement_cache_size": 0}
         return create_async_engine(self.url, json_serializer=_compact_json, **options)
+
+    @property
+    def _has_pooler(self) -> bool:
+        """Whether the URL says that statements must go without names, as behind PgBouncer in transaction mode."""
+        return self.url.query.get("prepared_statement_cache_size") == "0"
 
     @property
     def dialect(self) -> str:

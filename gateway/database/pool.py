@@ -6,13 +6,15 @@ At most `size` are open. Who finds none free waits in line, no longer than `pati
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from gateway.errors import Overloaded
 
 C = TypeVar("C")
+
+SECONDS_TO_STOP = 2.0  # that a connection has to be closed in order, and an abandoned statement to end
 
 
 class Pool(Generic[C]):
@@ -20,7 +22,7 @@ class Pool(Generic[C]):
 
     def __init__(
         self,
-        connect: Callable[[], Awaitable[C]],
+        connect: Callable[[], Coroutine[Any, Any, C]],
         is_closed: Callable[[C], bool],
         size: int,
         patience: float = 10.0,
@@ -33,13 +35,13 @@ class Pool(Generic[C]):
         self._is_closed = is_closed
         self._idle: list[C] = []
         self._lent: set[C] = set()
-        self._opening = 0
+        self._opening: set[asyncio.Future[C]] = set()
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
     def in_use(self) -> int:
         """Connections that are lent or being opened."""
-        return len(self._lent) + self._opening
+        return len(self._lent) + len(self._opening)
 
     @property
     def idle(self) -> int:
@@ -60,16 +62,31 @@ class Pool(Generic[C]):
             if not self._is_closed(connection):
                 self._lent.add(connection)
                 return connection
-        self._opening += 1
+        # By a task of its own: who leaves while it is opened leaves it to the next one.
+        opening = asyncio.ensure_future(self._connect())
+        self._opening.add(opening)
+        opening.add_done_callback(self._opened)
         try:
-            connection = await self._connect()
-        except BaseException:
-            self._opening -= 1
-            self._wake()
+            connection = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(self._keep)
             raise
-        self._opening -= 1
         self._lent.add(connection)
         return connection
+
+    async def opened(self, seconds: float) -> None:
+        """Wait until no connection is being opened, no longer than so many seconds."""
+        if self._opening:
+            await asyncio.wait(self._opening, timeout=seconds)
+
+    def _opened(self, opening: asyncio.Future[C]) -> None:
+        self._opening.discard(opening)
+        if opening.cancelled() or opening.exception() is not None:
+            self._wake()
+
+    def _keep(self, opening: asyncio.Future[C]) -> None:
+        if not opening.cancelled() and opening.exception() is None:
+            self.give(opening.result())
 
     def give(self, connection: C) -> None:
         """Take a connection back, for the next one to use unless it is closed."""

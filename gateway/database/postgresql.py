@@ -10,13 +10,12 @@ from typing import Any
 import asyncpg
 from asyncpg import exceptions
 
-from gateway.database.pool import Pool
+from gateway.database.pool import SECONDS_TO_STOP, Pool
 from gateway.errors import Overloaded, StatementTimeout, Unavailable
 
 logger = logging.getLogger(__name__)
 
 SECONDS_TO_CONNECT = 5.0
-SECONDS_TO_STOP = 2.0  # that an abandoned statement has before its connection is cut
 STATEMENTS = 500  # prepared on a connection; a list asked for in an order, with a filter, is one
 LOST = (OSError, exceptions.PostgresConnectionError, exceptions.InterfaceError, exceptions.OperatorInterventionError)
 
@@ -63,6 +62,7 @@ class PostgreSQL:
     async def close(self) -> None:
         """Close every connection, after the statements that are being stopped; a silent server is not waited for."""
         await asyncio.gather(*self._settling)
+        await self.pool.opened(SECONDS_TO_STOP)
         for connection in self.pool.empty():
             try:
                 async with asyncio.timeout(SECONDS_TO_STOP):

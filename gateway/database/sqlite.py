@@ -15,7 +15,7 @@ from typing import Any
 
 import aiosqlite
 
-from gateway.database.pool import Pool
+from gateway.database.pool import SECONDS_TO_STOP, Pool
 from gateway.errors import Unavailable
 
 logger = logging.getLogger(__name__)
@@ -80,6 +80,7 @@ class SQLite:
     async def close(self) -> None:
         """Close every connection, after the statements that are being stopped."""
         await asyncio.gather(*self._settling)
+        await self.pool.opened(SECONDS_TO_STOP)
         if self._here is not None:
             self._here.close()
             self._here = None

@@ -1,0 +1,213 @@
+"""PostgreSQL servers of a test's own, to be stopped, killed and replicated, and PgBouncer in front of one."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.conftest import lacking
+
+# For tests: nothing has to outlive the machine, and several servers have to fit on it.
+CONFIGURATION = """
+fsync = off
+shared_buffers = 16MB
+max_connections = 60
+listen_addresses = '127.0.0.1'
+unix_socket_directories = ''
+"""
+POOLER = """
+[databases]
+* = host=127.0.0.1 port={of} user=postgres
+
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server in a folder of its own, on a port of its own, that trusts whoever comes from this machine."""
+
+    folder: Path
+    port: int
+
+    def url(self, database: str = "postgres") -> str:
+        """The URL of a database on this server."""
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> None:
+        """Start it, or start it again with all that it had stored, and wait until it answers."""
+        log = self.folder / "log"
+        _run("pg_ctl", "start", "-w", "-D", self.folder / "data", "-l", log, "-o", f"-p {self.port}")
+
+    def stop(self) -> None:
+        """Stop it in order: statements are ended, connections closed, what is committed is written."""
+        _run("pg_ctl", "stop", "-w", "-m", "fast", "-D", self.folder / "data")
+
+    def kill(self) -> None:
+        """End all its processes at once, as if the machine had lost power."""
+        server = psutil.Process(int(self._pid.read_text().split()[0]))
+        server.suspend()  # it would start the others again
+        processes = [*server.children(recursive=True), server]
+        for process in processes:
+            process.kill()
+        psutil.wait_procs(processes)
+        self._pid.unlink()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and neither stopped nor killed since."""
+        return self._pid.exists()
+
+    @property
+    def _pid(self) -> Path:
+        return self.folder / "data" / "postmaster.pid"
+
+    def sql(self, statements: str, database: str = "postgres") -> str:
+        """Run statements and return what they select, a row a line, columns separated by `|`."""
+        return _run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", self.url(database), statements=statements).strip()
+
+    @contextmanager
+    def replica(self) -> Iterator["Server"]:
+        """A server that streams from this one and answers reads. It may lag behind: see `catch_up`."""
+        with _folder() as folder:
+            _run("pg_basebackup", "-d", self.url(), "-D", folder / "data", "-R", "-X", "stream", "-c", "fast", "-N")
+            with _started(Server(folder, free_port())) as replica:
+                yield replica
+
+    def catch_up(self, primary: "Server") -> None:
+        """Wait until this replica has all that is committed on the primary by now."""
+        position = primary.sql("SELECT pg_current_wal_lsn()")
+        while self.sql(f"SELECT pg_last_wal_replay_lsn() >= '{position}'") != "t":
+            pass
+
+
+@dataclass(frozen=True)
+class Pooler:
+    """PgBouncer, which lends connections to a server for the time of a transaction."""
+
+    port: int
+
+    def url(self, database: str = "postgres") -> str:
+        """The URL of a database of the server behind it."""
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+
+
+@contextmanager
+def postgres_server(**settings: str) -> Iterator[Server]:
+    """A new, empty server, gone afterwards, with more settings. Skips the test where PostgreSQL is not installed."""
+    with _folder() as folder:
+        _run("initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
+        with (folder / "data" / "postgresql.conf").open("a") as configuration:
+            configuration.write(CONFIGURATION + "".join(f"{name} = '{value}'\n" for name, value in settings.items()))
+        with _started(Server(folder, free_port())) as server:
+            yield server
+
+
+@contextmanager
+def pgbouncer(server: Server, **settings: Any) -> Iterator[Pooler]:
+    """PgBouncer in transaction mode before a server, with more of its settings. Skips where it is not installed."""
+    pooler = Pooler(free_port())
+    text = POOLER.format(of=server.port, port=pooler.port)
+    text += "".join(f"{name} = {value}\n" for name, value in settings.items())
+    with _folder() as folder:
+        (folder / "pgbouncer.ini").write_text(text)
+        with (folder / "log").open("w") as log:
+            process = subprocess.Popen(
+                [_pgbouncer(), str(folder / "pgbouncer.ini")], stderr=log, cwd=folder, **_unprivileged()
+            )
+        try:
+            _until_listening(process, pooler.port)
+            yield pooler
+        finally:
+            process.kill()
+            process.wait()
+
+
+@cache
+def pgbouncer_version() -> tuple[int, int]:
+    """Its version: from 1.21 on it knows prepared statements in transaction mode."""
+    told = subprocess.run([_pgbouncer(), "--version"], capture_output=True, text=True, check=True).stdout
+    major, minor = re.findall(r"\d+", told)[:2]
+    return int(major), int(minor)
+
+
+def free_port() -> int:
+    """A port on which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _started(server: Server) -> Iterator[Server]:
+    server.start()
+    try:
+        yield server
+    finally:
+        if server.is_running:
+            server.stop()
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder for the user whom servers run as, who may not enter the test's own."""
+    with tempfile.TemporaryDirectory(prefix="gateway-server-") as name:
+        if _unprivileged():
+            shutil.chown(name, "postgres", "postgres")
+        yield Path(name)
+
+
+def _unprivileged() -> dict[str, Any]:
+    """Servers refuse to run as root: as Debian's user for them instead."""
+    return {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+
+
+def _run(program: str, *arguments: str | Path, statements: str = "") -> str:
+    done: subprocess.CompletedProcess[str] = subprocess.run(
+        [_postgres(program), *arguments], input=statements, capture_output=True, text=True, check=False, cwd="/",
+        **_unprivileged(),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@cache
+def _postgres(program: str) -> str:
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name))
+    found = shutil.which(program, path=os.pathsep.join([*map(str, reversed(folders)), os.environ.get("PATH", "")]))
+    if found is None:
+        lacking(f"no {program} of PostgreSQL: apt-get install postgresql")
+    return str(found)
+
+
+@cache
+def _pgbouncer() -> str:
+    found = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
+    if found is None:
+        lacking("no PgBouncer: apt-get install pgbouncer")
+    return str(found)
+
+
+def _until_listening(process: subprocess.Popen[Any], port: int) -> None:
+    while process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except ConnectionRefusedError:
+            continue
+        return
+    raise AssertionError("PgBouncer did not start")

@@ -1,7 +1,11 @@
 """The only place where the parts meet."""
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -14,51 +18,69 @@ from gateway.database.engine import Database
 from gateway.database.migrate import prepare
 from gateway.database.required import KEYS, missing
 from gateway.database.tables import batch_callback_deliveries
-from gateway.errors import SchemaBehind, UnsafeSettings
-from gateway.execution.documents import NO_DOCUMENTS, Documents, read_manifest
+from gateway.errors import SchemaBehind, TelemetryMissing, UnsafeSettings
+from gateway.execution.documents import NO_DOCUMENTS, PARSE_FAILED, VALIDATION_FAILED, Documents, read_manifest
 from gateway.execution.limits import Limits
-from gateway.http import envelope, health, legacy
+from gateway.execution.run import BAD_INPUT
+from gateway.http import envelope, health, legacy, metrics
 from gateway.http.credentials import Credentials
 from gateway.http.explorer import Explorer, ExplorerConfig
 from gateway.http.explorer import assets as explorer_assets
+from gateway.http.graphql import PATH as GRAPHQL
 from gateway.http.graphql import GraphQL, Manners
 from gateway.http.housekeeping import regularly
-from gateway.http.middleware import CrossSite, Outermost
+from gateway.http.middleware import CrossSite, Direct, Outermost
+from gateway.http.observed import Observed
 from gateway.http.rate_limit import RateLimiter
 from gateway.http.tokens import tokens_of
 from gateway.observability import configure_logging
+from gateway.observability.eyes import Eyes
+from gateway.observability.metrics import PUBLISHED_SECONDS, Metrics
 from gateway.reading.filters import CallbackDeliveryFilter, TextFilter
 from gateway.reading.health import FAILED
-from gateway.reading.loaders import PageOf, Reader
+from gateway.reading.loaders import PageOf, Reader, prepared_for
 from gateway.reading.pages import Order, Slice
 from gateway.schema.query import schema
 from gateway.settings import Settings
 from gateway.writing.api_keys import find_key
 
+GRAPHQL_CODES = (PARSE_FAILED, VALIDATION_FAILED, BAD_INPUT)
+STATEMENT_SHARE = 0.95  # of the deadline: the database gives up a little before the gateway does
 DEMO_TOKEN = "demo"  # noqa: S105 - everybody knows it
 KEYS_POOL_SIZE = 5  # of a database of keys alone: a few look up, one writes when they were used
 
 
+METRICS_FOLDER = "GATEWAY_METRICS_FOLDER"  # the variable by which workers learn where they count together
+
+
 class Application(FastAPI):
-    """FastAPI, with the outermost layer around the one that answers failures."""
+    """FastAPI, with `front` around its own layers: what is asked most stands before its routing."""
+
+    eyes: Eyes
+    front: Callable[[ASGIApp], ASGIApp]
 
     def build_middleware_stack(self) -> ASGIApp:
         """The layers, outermost first."""
-        return Outermost(super().build_middleware_stack())
+        return self.front(super().build_middleware_stack())
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The gateway as an ASGI app. It opens its database when it starts and closes it when it stops."""
+def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAPI:
+    """The gateway as an ASGI app. It opens its database when it starts and closes it when it stops.
+
+    Processes that serve together count together in the `metrics_folder`.
+    """
     refuse_unsafe(settings)
     database, keys = databases_of(settings)
+    eyes = eyes_of(settings, database, metrics_folder)
     credentials = Credentials(
         keys,
         tokens_of(settings),
         settings.credential_cache_seconds,
         deadline=settings.deadline_seconds,
     )
-    legacy_use = legacy.LegacyUse()
+    legacy_use = legacy.LegacyUse(eyes.metrics)
     explorer = Explorer()
+    published = () if eyes.metrics is None or metrics_folder is None else (eyes.metrics.publish,)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -66,11 +88,16 @@ def create_app(settings: Settings) -> FastAPI:
         if settings.is_development and credentials.has_keys:
             explorer.config = await explorer_config(database, keys)
         try:
-            async with regularly(credentials.last_used.write, legacy_use.report):
+            async with (
+                regularly(credentials.last_used.write, legacy_use.report),
+                regularly(*published, interval=PUBLISHED_SECONDS),
+            ):
                 yield
         finally:
             for opened in {database, keys}:
                 await opened.close()
+            if eyes.traces is not None:
+                eyes.traces.close()
 
     app = Application(
         title="Callback gateway",
@@ -81,32 +108,48 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_tags=legacy.TAGS,
         lifespan=lifespan,
     )
+    app.eyes = eyes
     envelope.install(app)
     app.include_router(legacy.router(database, credentials, legacy_use, settings.deadline_seconds))
     app.include_router(health.router(database, keys))
-    app.router.routes.append(graphql(settings, database, credentials, explorer).route())
+    if eyes.metrics is not None:
+        app.include_router(metrics.router(eyes.metrics))
+    endpoint = graphql(settings, database, credentials, explorer)
+    if eyes.metrics is not None:
+        watch(eyes.metrics, database, endpoint.documents)
     if settings.is_development:
         app.mount(ExplorerConfig().assets, explorer_assets())
         app.router.routes.append(Route("/", lambda _: RedirectResponse("/graphql")))
-    app.add_middleware(CrossSite, trusted=(*settings.trusted_origins, *settings.cors_origins))
-    if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_credentials=settings.cors_credentials,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "X-GraphQL-Cost", "X-Organization-Id", "X-Request-Id"],
-            expose_headers=["Retry-After", "X-Request-Id"],
+
+    def front(inner: ASGIApp) -> ASGIApp:
+        layers: ASGIApp = CrossSite(
+            Direct(inner, GRAPHQL, endpoint), (*settings.trusted_origins, *settings.cors_origins)
         )
+        if settings.cors_origins:
+            layers = CORSMiddleware(
+                layers,
+                allow_origins=settings.cors_origins,
+                allow_credentials=settings.cors_credentials,
+                allow_methods=["GET", "POST"],
+                allow_headers=["Authorization", "X-GraphQL-Cost", "X-Organization-Id", "X-Request-Id"],
+                expose_headers=["Retry-After", "X-Request-Id"],
+            )
+        return Outermost(layers if eyes.closed else Observed(layers, eyes))
+
+    app.front = front
     return app
 
 
 def databases_of(settings: Settings) -> tuple[Database, Database]:
     """The database of the rows and that of the API keys, which may be the same."""
-    rows = Database(settings.database_url, settings.database_pool_size, schema=settings.database_schema)
+    waits: dict[str, Any] = {
+        "patience": settings.database_wait_seconds,
+        "statement_seconds": STATEMENT_SHARE * settings.deadline_seconds,
+    }
+    rows = Database(settings.database_url, settings.database_pool_size, schema=settings.database_schema, **waits)
     if settings.keys_database_url is None:
         return rows, rows
-    return rows, Database(settings.keys_database_url, KEYS_POOL_SIZE)
+    return rows, Database(settings.keys_database_url, KEYS_POOL_SIZE, **waits)
 
 
 async def make_ready(settings: Settings, rows: Database, keys: Database) -> bool:
@@ -162,9 +205,42 @@ def graphql(settings: Settings, database: Database, credentials: Credentials, ex
         get_needs_accept=settings.get_needs_accept,
         max_body_bytes=settings.max_body_bytes,
         deadline=settings.deadline_seconds,
+        plans=settings.plans,
     )
     limiter = RateLimiter(settings.rate_limit, settings.rate_limit_burst)
     return GraphQL(documents, database, credentials, manners, limiter, explorer if settings.is_development else None)
+
+
+def eyes_of(settings: Settings, database: Database, metrics_folder: Path | None) -> Eyes:
+    """What the settings let operators see. `TelemetryMissing` where they want traces and nothing can make them."""
+    traces = None
+    if settings.telemetry:
+        try:
+            traces = import_module("gateway.observability.traces").traces(database.dialect)
+        except ModuleNotFoundError as missing:
+            raise TelemetryMissing(
+                f"GATEWAY_TELEMETRY needs {missing.name}: pip install 'callback-gateway[telemetry]'."
+            ) from missing
+    return Eyes(
+        Metrics(metrics_folder, GRAPHQL_CODES) if settings.metrics else None,
+        traces,
+        access_log=settings.access_log,
+        slow_seconds=settings.slow_seconds,
+    )
+
+
+def watch(metrics: Metrics, database: Database, documents: Documents) -> None:
+    """Show the pool and the caches of this process."""
+    pool, cache, statements = database.source.pool, documents.cache, prepared_for.cache_info
+    metrics.watch("gateway_pool_size", lambda: pool.size)
+    metrics.watch("gateway_pool_in_use", lambda: pool.in_use)
+    metrics.watch("gateway_pool_waiting", lambda: pool.waiting)
+    metrics.watch("gateway_cache_entries", cache.__len__, "documents")
+    metrics.watch("gateway_cache_hits_total", lambda: cache.hits, "documents")
+    metrics.watch("gateway_cache_misses_total", lambda: cache.misses, "documents")
+    metrics.watch("gateway_cache_entries", lambda: statements().currsize, "statements")
+    metrics.watch("gateway_cache_hits_total", lambda: statements().hits, "statements")
+    metrics.watch("gateway_cache_misses_total", lambda: statements().misses, "statements")
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -204,5 +280,6 @@ async def refuse_demo_key(settings: Settings, keys: Database) -> None:
 def create_app_from_environment() -> FastAPI:
     """The app as `GATEWAY_*` variables describe it: what the HTTP server's processes call."""
     settings = Settings()
-    configure_logging(settings.log_level)
-    return create_app(settings)
+    configure_logging(settings.log_level, settings.log_format)
+    folder = os.environ.get(METRICS_FOLDER)
+    return create_app(settings, None if folder is None else Path(folder))

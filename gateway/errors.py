@@ -48,6 +48,7 @@
         ├── SchemaBehind
         ├── ImportRefused
         ├── UnsafeSettings
+        ├── TelemetryMissing
         └── TrustedDocumentsUnreadable
 
 Codes are stable, messages may change. The faces translate: REST into its envelope, GraphQL into `extensions.code`, the
@@ -406,6 +407,12 @@ class UnsafeSettings(OperatorError):
     """The production profile does not start with these settings."""
 
     code = "UNSAFE_SETTINGS"
+
+
+class TelemetryMissing(OperatorError):
+    """Traces are wanted, and what makes them is not installed."""
+
+    code = "TELEMETRY_MISSING"
 
 
 class TrustedDocumentsUnreadable(OperatorError):

@@ -43,6 +43,7 @@ def _upper(value: Any) -> Any:
     return value.upper() if isinstance(value, str) else value
 
 
+LogFormat = Literal["text", "json"]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_split)]
 
@@ -70,12 +71,41 @@ class Settings(BaseSettings):
         description="Where the API keys live, if not with the rows: a database of its own, made by `gateway migrate "
         "--database-url`. `GATEWAY_DATABASE_SCHEMA` is not for it.",
     )
+    database_wait_seconds: float = Field(
+        default=2.0,
+        gt=0,
+        description="How long a statement waits for one of them before the request is refused with OVERLOADED.",
+    )
+    plans: bool = Field(
+        default=True,
+        description="Whether GraphQL operations are answered by plans; the ordinary executor answers alike, slower.",
+    )
     profile: Profile = Field(
         default=Profile.PRODUCTION,
         description="`production`, or `development`, which opens introspection, the explorer and suggestions.",
     )
     log_level: LogLevel = Field(
         default="INFO", description="The least severe level that is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL."
+    )
+    log_format: LogFormat = Field(
+        default_factory=by_profile(production="json", development="text"),
+        validate_default=True,
+        description="`json`, an object a line, or `text`, for people.",
+    )
+    access_log: bool = Field(default=True, description="Whether each request is a line in the log.")
+    slow_seconds: float = Field(
+        default=1.0,
+        ge=0,
+        description="From how long on, until its answer begins, a request is logged by itself, with its document but "
+        "none of its values; 0 is never.",
+    )
+    metrics: bool = Field(
+        default=True, description="Whether `/metrics` is there, for Prometheus, without a credential."
+    )
+    telemetry: bool = Field(
+        default=False,
+        description="Whether requests are traced by OpenTelemetry, which the standard `OTEL_*` variables configure. "
+        "Needs the extra `telemetry`.",
     )
     max_body_bytes: int = Field(default=262_144, ge=1, description="The largest body of a GraphQL request, in bytes.")
     max_document_length: int = Field(default=50_000, ge=1, description="The longest GraphQL document, in characters.")

@@ -22,6 +22,7 @@ from gateway.reading.masking import mask_text
 from gateway.settings import Settings
 from tests.asking import data
 from tests.existing import Existing, existing_database
+from tests.servers import pgbouncer, postgres_server
 from tests.test_cli import run
 from tests.volume import fill
 
@@ -420,6 +421,21 @@ def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     assert run(tmp_path, "doctor", "--wrong")[0] == 2
 
 
+async def test_a_pooler_that_passes_no_schema_on_is_found_and_mended() -> None:
+    with postgres_server() as server, pgbouncer(server) as pooler:
+        server.sql('CREATE SCHEMA "of the platform"')
+        database = Database(server.url(), schema="of the platform")
+        await migrate(database)
+        await database.close()
+        owner = Existing(server.url(), "", "of the platform")
+        unnamed = f"{pooler.url()}?prepared_statement_cache_size=0"
+        findings = await examined(owner, database_url=unnamed)
+        assert {finding.code for finding in findings} == {"OTHER_SCHEMA", "POOLER"}
+        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename <> ''"
+        await owner.run_now(findings[0].sql[0], ended)
+        assert [finding.code for finding in await examined(owner, database_url=unnamed)] == ["POOLER"]
+
+
 def test_what_is_around_the_tables_is_judged() -> None:
     def codes(findings: Iterator[Finding]) -> list[tuple[Weight, str]]:
         return [(finding.weight, finding.code) for finding in findings]
@@ -436,11 +452,19 @@ def test_what_is_around_the_tables_is_judged() -> None:
     assert codes(of_pooler(True, "s")) == [(Weight.INFO, "POOLER")]
 
 
-async def test_a_statement_timeout_of_the_role_is_found_and_mended(postgres_existing: Existing) -> None:
-    reader = postgres_existing.reader
-    short = f"ALTER ROLE {postgres_existing.role} SET statement_timeout = '5s'"
-    await postgres_existing.run_now(f"GRANT UPDATE (last_used_at) ON api_keys TO {postgres_existing.role}")
-    await assert_mended(postgres_existing, "STATEMENT_TIMEOUT", short, database_url=reader)
+async def test_a_statement_timeout_of_the_role_matters_where_the_gateway_cannot_set_its_own(
+    postgres_existing: Existing,
+) -> None:
+    role, reader = postgres_existing.role, postgres_existing.reader
+    await postgres_existing.run_now(
+        f"GRANT UPDATE (last_used_at) ON api_keys TO {role}",
+        f'ALTER ROLE {role} SET search_path = "the platform\'s"',
+    )
+    short = f"ALTER ROLE {role} SET statement_timeout = '5s'"
+    pooled = f"{reader}?prepared_statement_cache_size=0"
+    await assert_mended(postgres_existing, "STATEMENT_TIMEOUT", short, database_url=pooled)
+    await postgres_existing.run_now(short)
+    assert await examined(postgres_existing, database_url=reader) == []
 
 
 @pytest.mark.parametrize(

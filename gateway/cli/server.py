@@ -8,8 +8,8 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,13 +17,14 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import URL
 
-from gateway.app import DEMO_TOKEN, create_app, databases_of, make_ready
+from gateway.app import DEMO_TOKEN, METRICS_FOLDER, create_app, databases_of, make_ready
 from gateway.cli.session import load_settings, variable, with_database
 from gateway.cli.workers import Workers, end_with_parent
 from gateway.database.engine import Database
 from gateway.errors import OperatorError
 from gateway.http.server import Server
 from gateway.observability import configure_logging
+from gateway.observability.metrics import Metrics
 from gateway.settings import Profile, Settings
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key
@@ -118,10 +119,23 @@ def _listening(host: str, port: int) -> socket.socket:
 def _run(listener: socket.socket, workers: int) -> None:
     """Serve until SIGINT or SIGTERM; both are the ordinary end."""
     if workers > 1:
-        configure_logging(Settings().log_level)
-        Workers(workers, _work, listener).run()
+        settings = Settings()
+        configure_logging(settings.log_level, settings.log_format)
+        with _counting(settings) as replaced:
+            Workers(workers, _work, listener, replaced).run()
     else:
         _answer(listener, is_worker=False)
+
+
+@contextmanager
+def _counting(settings: Settings) -> Iterator[Callable[[int], None] | None]:
+    """A folder where the workers count together, and whom to tell which of them died."""
+    if not settings.metrics:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="gateway-metrics-") as folder:
+        os.environ[METRICS_FOLDER] = folder
+        yield Metrics(Path(folder)).worker_ended
 
 
 def _work(listener: socket.socket) -> None:

@@ -23,13 +23,20 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Workers:
     """Processes that serve the same socket. One that dies is replaced, until a signal ends them all.
 
-    The first signal is passed on as it is, another one ends them at once.
+    The first signal is passed on as it is, another one ends them at once. `replaced` is told the id of each that died.
     """
 
-    def __init__(self, count: int, work: Callable[[socket.socket], None], listener: socket.socket) -> None:
+    def __init__(
+        self,
+        count: int,
+        work: Callable[[socket.socket], None],
+        listener: socket.socket,
+        replaced: Callable[[int], None] | None = None,
+    ) -> None:
         self.count = count
         self.work = work
         self.listener = listener
+        self.replaced = replaced
         self._processes: list[SpawnProcess] = []
         self._ending = False
 
@@ -50,6 +57,8 @@ class Workers:
                     self._end(signal.SIGTERM)
                 elif not self._ending:
                     logger.error("worker %s ended with status %s: replaced", process.pid, process.exitcode)
+                    if self.replaced is not None and process.pid is not None:
+                        self.replaced(process.pid)
                     self._start()
         if not could_start:
             raise OperatorError("The gateway could not start: the log says why.")

@@ -8,6 +8,7 @@ ten are enough for most; the sum over all processes must stay below what the ser
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -23,6 +24,7 @@ from gateway.database.sqlite import BUSY_MS, SQLite
 from gateway.database.statements import Prepared
 from gateway.database.types import AnyRow, AnySelect
 from gateway.errors import DatabaseUnavailable, Unavailable
+from gateway.observability.exchange import exchange
 
 DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -103,7 +105,10 @@ class Database:
         """
         for note in self.on_statement:
             note(prepared.text)
-        return await self.source.run(prepared.text, prepared.arguments(values))
+        started = time.perf_counter()
+        rows = await self.source.run(prepared.text, prepared.arguments(values))
+        exchange.get().fetched(prepared.summary, started, len(rows))
+        return rows
 
     async def fetch(self, statement: AnySelect | TextClause) -> Sequence[AnyRow]:
         """The rows of a reading statement that is not asked twice."""

@@ -118,12 +118,10 @@ class SQLite:
         self.pool.give(connection)
 
     def _open(self, busy_ms: int) -> sqlite3.Connection:
-        connection = sqlite3.connect(*self._arguments, **self._options)
+        connection: sqlite3.Connection = sqlite3.connect(*self._arguments, **self._options)
         connection.execute(f"PRAGMA busy_timeout = {busy_ms}")
         connection.execute("PRAGMA query_only = ON")
         return connection
 
-    async def _connect(self) -> aiosqlite.Connection:
-        connection = aiosqlite.Connection(lambda: self._open(BUSY_MS), iter_chunk_size=64)
-        await connection
-        return connection
+    async def _connect(self) -> Any:
+        return await aiosqlite.Connection(lambda: self._open(BUSY_MS), iter_chunk_size=64)

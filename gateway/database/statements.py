@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
-from sqlalchemy import Select, TextClause
+from sqlalchemy import ClauseElement, Select, TextClause
 from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
+from sqlalchemy.sql.util import find_tables
 from sqlalchemy.types import TypeEngine
 
 from gateway.database.types import AnyRow, AnySelect, UtcDateTime
@@ -36,6 +37,7 @@ class Prepared:
         compiled: Any = statement.compile(dialect=dialect)
         columns: Any = statement.selected_columns if isinstance(statement, Select) else {}
         self.text: str = compiled.string
+        self.summary = _summary(statement)
         self.names: tuple[str, ...] = tuple(columns.keys())
         self._readers = tuple(_reader(column.type, dialect) for column in columns.values())
         self._parameters = tuple(_parameter(compiled.binds[name], dialect) for name in compiled.positiontup or ())
@@ -67,6 +69,12 @@ class Prepared:
             return cast("Sequence[AnyRow]", raw)
         columns = [self.column(index, values) for index, values in enumerate(zip(*raw, strict=True))]
         return IteratorResult(self._metadata, zip(*columns, strict=True)).all()
+
+
+def _summary(statement: ClauseElement) -> str:
+    """What a statement reads, in words that hold no value: `SELECT batches`."""
+    tables = (getattr(table, "name", "") for table in find_tables(statement))
+    return " ".join(("SELECT", *dict.fromkeys(tables)))
 
 
 def _parameter(bind: Any, dialect: Dialect) -> Parameter:

@@ -10,6 +10,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
@@ -42,6 +43,7 @@ from gateway.errors import (
     TrustedDocumentsUnreadable,
 )
 from gateway.execution.limits import Cost, Limits, check_document
+from gateway.execution.normalised import normalised
 
 PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
 VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
@@ -81,7 +83,7 @@ class Operation:
         return self.definition.operation
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Checked:
     """A document that may run, or else the errors that a client is told, as they are sent."""
 
@@ -89,6 +91,11 @@ class Checked:
     operations: Mapping[str | None, Operation] = field(default_factory=dict)
     errors: Sequence[dict[str, Any]] = ()
     parsed: bool = True
+
+    @cached_property
+    def normalised(self) -> str:
+        """The document as operators may see it, without values; empty where it may not run."""
+        return "" if self.document is None else normalised(self.document)
 
     def operation(self, name: str | None) -> Operation:
         """The operation of that name, or the only one; `OperationNotFound`."""
@@ -107,6 +114,8 @@ class Bounded(Generic[V]):
     def __init__(self, size: int, weight: int) -> None:
         self.size = size
         self.weight = weight
+        self.hits = 0
+        self.misses = 0
         self._values: OrderedDict[str, tuple[V, int]] = OrderedDict()
         self._weight = 0
 
@@ -117,7 +126,9 @@ class Bounded(Generic[V]):
         """The value, which counts as used now."""
         found = self._values.get(key)
         if found is None:
+            self.misses += 1
             return None
+        self.hits += 1
         self._values.move_to_end(key)
         return found[0]
 
@@ -155,7 +166,7 @@ class Documents:
         self.trusted = trusted
         self.trusted_only = trusted_only
         self._trusted_texts = frozenset(trusted.values())
-        self._checked: Bounded[Checked] = Bounded(cache_size, cache_length)
+        self.cache: Bounded[Checked] = Bounded(cache_size, cache_length)
         self._persisted: Bounded[str] = Bounded(cache_size, cache_length)
 
     def find(self, text: str | None, hash_: str | None) -> Checked:
@@ -180,10 +191,10 @@ class Documents:
 
     def check(self, text: str) -> Checked:
         """What is known of a document, parsed and validated at its first sight."""
-        checked = self._checked.get(text)
+        checked = self.cache.get(text)
         if checked is None:
             checked = self._check(text)
-            self._checked.put(text, checked, len(text))
+            self.cache.put(text, checked, len(text))
         return checked
 
     def _check(self, text: str) -> Checked:

@@ -242,7 +242,10 @@ class Selection:
             return plan.asked(question, self._read_by[name][0], type_, definition, arguments, sets)
         if (rows := field.metadata.get(LISTS)) is not None:
             return Listed(plan, rows, definition, arguments, sets)
-        complete = plan.completed(definition.type, sets)
+        return self._resolved(field, arguments, plan.completed(definition.type, sets))
+
+    def _resolved(self, field: StrawberryField, arguments: Arguments, complete: "Completed") -> "Now | Later":
+        """A field that is a column, or what its resolver makes of an object."""
         resolver = field.base_resolver
         if resolver is None and isinstance(complete, Leaf):
             return Column(field.python_name, complete.write)

@@ -30,6 +30,7 @@ from gateway.execution.documents import Documents, Operation, more_errors
 from gateway.execution.limits import check_cost, check_variables
 from gateway.execution.plan import plan_of
 from gateway.observability import request_id
+from gateway.observability.exchange import exchange
 from gateway.schema.context import Context
 
 logger = logging.getLogger(__name__)
@@ -149,6 +150,10 @@ def prepare(request: GraphQLRequest, documents: Documents, *, queries_only: bool
         check_cost(cost, documents.limits)
     except ClientError as error:
         return refuse(error)
+    record = exchange.get()
+    record.operation = request.operation_name or next(iter(checked.operations)) or ""
+    record.kind = operation.kind.value
+    record.document = lambda: checked.normalised
     return Prepared(checked.document, operation, request.operation_name, variables, cost)
 
 
@@ -185,7 +190,7 @@ async def _by_plan(prepared: Prepared, documents: Documents, context: Context, d
         return None
     try:
         async with asyncio.timeout(deadline) as limit:
-            return Answer(b'{"data":%b}' % await plan.answer(context, variables), Outcome.COMPLETE)
+            data = await plan.answer(context, variables)
     except (StatementTimeout, Unavailable):
         raise
     except Exception as odd:  # noqa: BLE001 - whatever it is, the ordinary executor says it in its own words
@@ -194,6 +199,8 @@ async def _by_plan(prepared: Prepared, documents: Documents, context: Context, d
         logger.debug("answered without its plan: %r", odd)
         context.rows.start_over()
         return None
+    exchange.get().planned = True
+    return Answer(b'{"data":%b}' % data, Outcome.COMPLETE)
 
 
 async def _ordinarily(prepared: Prepared, documents: Documents, context: Context, deadline: float | None) -> Answer:

@@ -15,6 +15,7 @@ from gateway.database.engine import Database
 from gateway.errors import BadRequest, Unauthorized
 from gateway.execution.run import within
 from gateway.http.tokens import Tokens
+from gateway.observability.exchange import exchange
 from gateway.viewer import READ, Principal, Viewer
 from gateway.writing.api_keys import ApiKey, find_key
 from gateway.writing.last_used import LastUsed
@@ -27,6 +28,7 @@ Organization = Annotated[str | None, Header(alias="X-Organization-Id", title="X-
 CACHED = 10_000  # credentials that a process remembers, and as many that it has refused
 CACHED_SECONDS = 15.0
 LOOK_UPS = 4  # at a time, so that unknown keys never take all connections
+NO_KEY = "jwt"  # what operators see of a token, which names a person
 ORGANIZATION_ID = TypeAdapter(UUID)
 
 
@@ -73,6 +75,7 @@ class Credentials:
         principal = self._known.get(digest)
         if principal is None:
             principal = await self._check(token, digest)
+        exchange.get().key = principal.key_id or NO_KEY
         if principal.key_id is not None:
             self.last_used.mark(principal.key_id)
         return principal.viewer(None if organization is None else _organization_id(organization))

@@ -20,9 +20,11 @@ from gateway.errors import (
     NotFound,
     RateLimited,
     Unauthorized,
+    Unavailable,
     ValidationFailed,
 )
 from gateway.observability import request_id
+from gateway.observability.exchange import exchange
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +56,7 @@ def envelope(
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """An answer in the shape of the envelope."""
+    exchange.get().code = code
     body = ErrorResponse(code=code, message=message, errors=None if errors is None else list(errors))
     return JSONResponse(body.model_dump(), status, headers)
 
@@ -63,7 +66,7 @@ async def _client_error(_request: Request, error: Exception) -> JSONResponse:
     headers = None
     if isinstance(error, Unauthorized):
         headers = {"WWW-Authenticate": "Bearer"}
-    elif isinstance(error, RateLimited) and error.retry_after is not None:
+    elif isinstance(error, RateLimited | Unavailable) and error.retry_after is not None:
         headers = {"Retry-After": str(error.retry_after)}
     return envelope(error.status, error.code, error.message, error.errors, headers)
 

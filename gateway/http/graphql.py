@@ -12,7 +12,6 @@ from urllib.parse import parse_qsl
 from fastapi.security.utils import get_authorization_scheme_param
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from gateway.database.engine import Database
@@ -26,6 +25,7 @@ from gateway.errors import (
     RateLimited,
     RequestTimeout,
     Unauthorized,
+    Unavailable,
     UnsupportedMediaType,
 )
 from gateway.execution.documents import Documents
@@ -33,9 +33,11 @@ from gateway.execution.run import Answer, GraphQLRequest, Outcome, execute_prepa
 from gateway.http.attended import attended
 from gateway.http.credentials import Credentials
 from gateway.http.rate_limit import RateLimiter
+from gateway.observability.exchange import exchange
 from gateway.schema.context import Context
 from gateway.viewer import READ
 
+PATH = "/graphql"
 JSON = "application/json"
 RESPONSE_JSON = "application/graphql-response+json"
 COST_HEADER = "x-graphql-cost"
@@ -64,6 +66,7 @@ class Manners:
     get_needs_accept: bool = False
     max_body_bytes: int = 262_144
     deadline: float | None = None
+    plans: bool = True
 
 
 class GraphQL:
@@ -84,10 +87,6 @@ class GraphQL:
         self.manners = manners
         self.limiter = limiter
         self.page = page
-
-    def route(self) -> Route:
-        """The endpoint at `/graphql`, for every method, so that it refuses the others in its own way."""
-        return Route("/graphql", self)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -127,19 +126,24 @@ class GraphQL:
         self.limiter.charge(asker, (time.perf_counter() - started) * 1000)
         if isinstance(prepared, Answer):
             return self.encode(prepared, media)
-        work = execute_prepared(prepared, self.documents, context, self.manners.deadline)
+        work = execute_prepared(prepared, self.documents, context, self.manners.deadline, plans=self.manners.plans)
         answer = await attended(request.receive, work)
         if context.viewer is None and Unauthorized.code in answer.codes:
             raise Unauthorized
         if self.may_see_cost(request, context):
             answer = answer.with_extensions(cost={"actual": prepared.cost, "limit": self.documents.limits.cost})
-        return self.encode(answer, media)
+        response = self.encode(answer, media)
+        if self.manners.open_door:
+            response.headers["X-GraphQL-Path"] = "planned" if answer.planned else "ordinary"
+            response.headers["X-GraphQL-Statements"] = str(context.rows.statements if context.rows else 0)
+        return response
 
     def encode(self, answer: Answer, media: str) -> Response:
         """An answer with the status of its media type."""
         as_json, as_response, as_draft = STATUSES[answer.outcome]
         status = as_json if media == JSON else as_draft if self.manners.draft_statuses else as_response
-        return encode(answer.content, status, media)
+        headers = {"Retry-After": str(Unavailable.retry_after)} if answer.outcome is Outcome.UNAVAILABLE else None
+        return encode(answer.content, status, media, headers)
 
     def is_strict(self, request: Request) -> bool:
         """Whether a wildcard in `Accept` is too little, because links and images of other sites send that.
@@ -265,6 +269,8 @@ def encode(
     """A response in JSON. Text that is no Unicode is escaped, and a number that JSON does not have becomes null."""
     if isinstance(body, bytes):
         return Response(body, status, headers, media_type=f"{media}; charset=utf-8")
+    if body.get("errors"):
+        exchange.get().code = body["errors"][0]["extensions"]["code"]
     try:
         content = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except ValueError:
@@ -342,7 +348,7 @@ def _headers(error: ClientError) -> dict[str, str]:
         return {"WWW-Authenticate": "Bearer"}
     if isinstance(error, MethodNotAllowed):
         return {"Allow": "GET, HEAD, POST"}
-    if isinstance(error, RateLimited) and error.retry_after is not None:
+    if isinstance(error, RateLimited | Unavailable) and error.retry_after is not None:
         return {"Retry-After": str(error.retry_after)}
     if isinstance(error, RequestTimeout):
         return {"Connection": "close"}

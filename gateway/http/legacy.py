@@ -20,6 +20,8 @@ from gateway.execution.run import within
 from gateway.http.attended import attended
 from gateway.http.credentials import Credentials
 from gateway.http.envelope import ErrorResponse
+from gateway.observability.exchange import exchange
+from gateway.observability.metrics import Metrics
 from gateway.reading.contract import DeliveryDocument
 from gateway.reading.history import PAGE, callback_history, require_batch
 from gateway.reading.loaders import Reader
@@ -42,12 +44,15 @@ TAGS = [{"name": "Batches", "description": "The callbacks of a batch: what was s
 class LegacyUse:
     """Who still uses the endpoint, so that an operator knows whom to move: requests by credential."""
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: Metrics | None = None) -> None:
+        self.metrics = metrics
         self._requests: Counter[str] = Counter()
 
     def count(self, viewer: Viewer) -> None:
         """Count one request."""
         self._requests[viewer.credential] += 1
+        if self.metrics is not None:
+            self.metrics.legacy(exchange.get().key)
 
     async def report(self) -> None:
         """Log the requests since the last report, a line a credential."""

@@ -6,7 +6,7 @@ which is compiled once for each database, with the organization, the instant, th
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -238,7 +238,7 @@ class Reader:
     async def read(self, question: Question[Any], ids: Sequence[str]) -> tuple[Prepared, Sequence[Sequence[Any]]]:
         """The statement that answers a question, and its rows as the driver returns them."""
         asked, values = question.split()
-        prepared = prepared_for(asked, self.scope.sees_secrets, self.database.engine.dialect)
+        prepared = prepared_for(cast("Hashable", asked), self.scope.sees_secrets, self.database.engine.dialect)
         self.statements += 1
         rows = await self.database.run(
             prepared, {"organization": self.scope.organization, "now": self.scope.now, "ids": ids, **values}

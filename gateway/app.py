@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -15,8 +16,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway import __version__
 from gateway.database.engine import Database
 from gateway.database.migrate import prepare
+from gateway.database.required import KEYS, missing
 from gateway.database.tables import batch_callback_deliveries
-from gateway.errors import TelemetryMissing, UnsafeSettings
+from gateway.errors import SchemaBehind, TelemetryMissing, UnsafeSettings
 from gateway.execution.documents import NO_DOCUMENTS, PARSE_FAILED, VALIDATION_FAILED, Documents, read_manifest
 from gateway.execution.limits import Limits
 from gateway.execution.run import BAD_INPUT
@@ -44,6 +46,7 @@ from gateway.writing.api_keys import find_key
 GRAPHQL_CODES = (PARSE_FAILED, VALIDATION_FAILED, BAD_INPUT)
 STATEMENT_SHARE = 0.95  # of the deadline: the database gives up a little before the gateway does
 DEMO_TOKEN = "demo"  # noqa: S105 - everybody knows it
+KEYS_POOL_SIZE = 5  # of a database of keys alone: a few look up, one writes when they were used
 
 
 METRICS_FOLDER = "GATEWAY_METRICS_FOLDER"  # the variable by which workers learn where they count together
@@ -73,15 +76,10 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     Processes that serve together count together in the `metrics_folder`.
     """
     refuse_unsafe(settings)
-    database = Database(
-        settings.database_url,
-        settings.database_pool_size,
-        patience=settings.database_wait_seconds,
-        statement_seconds=STATEMENT_SHARE * settings.deadline_seconds,
-    )
+    database, keys = databases_of(settings)
     eyes = eyes_of(settings, database, metrics_folder)
     credentials = Credentials(
-        database,
+        keys,
         tokens_of(settings),
         settings.credential_cache_seconds,
         deadline=settings.deadline_seconds,
@@ -92,10 +90,9 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        await prepare(database)
-        await refuse_demo_key(settings, database)
-        if settings.is_development:
-            explorer.config = await explorer_config(database)
+        credentials.has_keys = await make_ready(settings, database, keys)
+        if settings.is_development and credentials.has_keys:
+            explorer.config = await explorer_config(database, keys)
         try:
             async with (
                 regularly(credentials.last_used.write, legacy_use.report),
@@ -103,7 +100,8 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
             ):
                 yield
         finally:
-            await database.close()
+            for opened in {database, keys}:
+                await opened.close()
             if eyes.traces is not None:
                 eyes.traces.close()
 
@@ -119,7 +117,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     app.eyes = eyes
     envelope.install(app)
     app.include_router(legacy.router(database, credentials, legacy_use, settings.deadline_seconds))
-    app.include_router(health.router(database))
+    app.include_router(health.router(database, keys))
     if eyes.metrics is not None:
         app.include_router(metrics.router(eyes.metrics))
     endpoint = graphql(settings, database, credentials, explorer)
@@ -148,9 +146,39 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     return app
 
 
-async def explorer_config(database: Database) -> ExplorerConfig:
+def databases_of(settings: Settings) -> tuple[Database, Database]:
+    """The database of the rows and that of the API keys, which may be the same."""
+    waits: dict[str, Any] = {
+        "patience": settings.database_wait_seconds,
+        "statement_seconds": STATEMENT_SHARE * settings.deadline_seconds,
+    }
+    rows = Database(settings.database_url, settings.database_pool_size, schema=settings.database_schema, **waits)
+    if settings.keys_database_url is None:
+        return rows, rows
+    return rows, Database(settings.keys_database_url, KEYS_POOL_SIZE, **waits)
+
+
+async def make_ready(settings: Settings, rows: Database, keys: Database) -> bool:
+    """Make the databases ready to serve, or raise `OperatorError`; whether there are API keys.
+
+    There need be none where tokens are checked, unless the settings say where the keys are.
+    """
+    await prepare(rows)
+    if keys is not rows:
+        await prepare(keys, KEYS)
+    elif lacking := await missing(keys, KEYS):
+        if tokens_of(settings) is None:
+            raise SchemaBehind(
+                f"Nobody could be let in: {lacking[0]}, GATEWAY_KEYS_DATABASE_URL is not set, nor are keys for tokens."
+            )
+        return False
+    await refuse_demo_key(settings, keys)
+    return True
+
+
+async def explorer_config(database: Database, keys: Database) -> ExplorerConfig:
     """What the explorer starts with: where the key that everybody knows exists, that key and ids to try."""
-    key = await find_key(database, DEMO_TOKEN)
+    key = await find_key(keys, DEMO_TOKEN)
     if key is None:
         return ExplorerConfig()
     reader = Reader(database, key.organization_id)
@@ -249,9 +277,9 @@ def refuse_unsafe(settings: Settings) -> None:
         raise UnsafeSettings("GATEWAY_TRUSTED_ORIGINS=* trusts every site: name the origins.")
 
 
-async def refuse_demo_key(settings: Settings, database: Database) -> None:
+async def refuse_demo_key(settings: Settings, keys: Database) -> None:
     """Raise `UnsafeSettings` where the key that everybody knows would open a gateway in production."""
-    if not settings.is_development and await find_key(database, DEMO_TOKEN) is not None:
+    if not settings.is_development and await find_key(keys, DEMO_TOKEN) is not None:
         raise UnsafeSettings("The key `demo` exists: revoke it, or set GATEWAY_PROFILE=development.")
 
 

@@ -60,6 +60,17 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(
         default=10, ge=1, le=1000, description="Connections that one process keeps open to the database."
     )
+    database_schema: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The PostgreSQL schema that the tables are in; without it, the role's search path finds them. "
+        "PgBouncer in transaction mode does not pass it on: there, `ALTER ROLE … SET search_path` does it.",
+    )
+    keys_database_url: str | None = Field(
+        default=None,
+        description="Where the API keys live, if not with the rows: a database of its own, made by `gateway migrate "
+        "--database-url`. `GATEWAY_DATABASE_SCHEMA` is not for it.",
+    )
     database_wait_seconds: float = Field(
         default=2.0,
         gt=0,

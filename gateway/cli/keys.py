@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.cli.session import DatabaseUrl, with_database
+from gateway.cli.session import KeysUrl, with_keys
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key, list_keys, revoke_key
 
@@ -24,18 +24,16 @@ def create(
     scope: Annotated[
         list[str] | None, typer.Option(help=f"What it allows; may be repeated; {READ} unless given.")
     ] = None,
-    database_url: DatabaseUrl = None,
+    database_url: KeysUrl = None,
 ) -> None:
     """Make a key and print it. It is shown this once."""
-    typer.echo(
-        with_database(database_url, lambda database: create_key(database, str(organization), name, scope or [READ]))
-    )
+    typer.echo(with_keys(database_url, lambda database: create_key(database, str(organization), name, scope or [READ])))
 
 
 @app.command("list")
 def list_(
     organization: Annotated[UUID | None, typer.Option(help="Only the keys of this organization.")] = None,
-    database_url: DatabaseUrl = None,
+    database_url: KeysUrl = None,
 ) -> None:
     """List keys: a table, or tab-separated lines where stdout is no terminal."""
     wanted = None if organization is None else str(organization)
@@ -50,7 +48,7 @@ def list_(
                 for time in (key.created_at, key.last_used_at, key.revoked_at)
             ),
         )
-        for key in with_database(database_url, lambda database: list_keys(database, wanted))
+        for key in with_keys(database_url, lambda database: list_keys(database, wanted))
     ]
     console = Console()
     if not console.is_terminal:
@@ -64,7 +62,7 @@ def list_(
 
 
 @app.command("revoke")
-def revoke(key: Annotated[UUID, typer.Argument(metavar="ID")], database_url: DatabaseUrl = None) -> None:
+def revoke(key: Annotated[UUID, typer.Argument(metavar="ID")], database_url: KeysUrl = None) -> None:
     """Make a key useless from now on."""
-    with_database(database_url, lambda database: revoke_key(database, str(key)))
+    with_keys(database_url, lambda database: revoke_key(database, str(key)))
     typer.echo(f"{key} is revoked")

@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.session import DatabaseUrl, load_settings
+from gateway.cli.session import DatabaseUrl, load_settings, opened
 from gateway.database import migrate as migrations
-from gateway.database.engine import Database
 from gateway.errors import OperatorError
 from gateway.schema.query import sdl
 
@@ -22,7 +21,7 @@ def migrate(database_url: DatabaseUrl = None) -> None:
     settings = load_settings({"database_url": database_url})
 
     async def work() -> None:
-        database = Database(settings.database_url)
+        database = opened(settings, settings.database_url)
         try:
             await migrations.migrate(database)
         finally:

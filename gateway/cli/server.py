@@ -17,11 +17,10 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import URL
 
-from gateway.app import DEMO_TOKEN, METRICS_FOLDER, create_app, refuse_demo_key
+from gateway.app import DEMO_TOKEN, METRICS_FOLDER, create_app, databases_of, make_ready
 from gateway.cli.session import load_settings, variable, with_database
 from gateway.cli.workers import Workers, end_with_parent
 from gateway.database.engine import Database
-from gateway.database.migrate import prepare
 from gateway.errors import OperatorError
 from gateway.http.server import Server
 from gateway.observability import configure_logging
@@ -61,6 +60,8 @@ def demo(port: Port = 8000) -> None:
     with _listening("127.0.0.1", port) as listener, tempfile.TemporaryDirectory(prefix="gateway-demo-") as folder:
         url = URL.create("sqlite+aiosqlite", database=str(Path(folder, "demo.db"))).render_as_string()
         os.environ[variable("profile")] = Profile.DEVELOPMENT
+        for elsewhere in ("database_schema", "keys_database_url"):
+            os.environ.pop(variable(elsewhere), None)
         sample = with_database(url, _write_demo)
         typer.echo(_welcome(f"http://127.0.0.1:{listener.getsockname()[1]}", sample))
         _run(listener, workers=1)
@@ -80,12 +81,12 @@ async def _write_demo(database: Database) -> Sample:
 async def _make_sure(settings: Settings) -> None:
     """Fail here, in one line: a worker that fails would be started again and again."""
     create_app(settings)
-    database = Database(settings.database_url)
+    rows, keys = databases_of(settings)
     try:
-        await prepare(database)
-        await refuse_demo_key(settings, database)
+        await make_ready(settings, rows, keys)
     finally:
-        await database.close()
+        for opened in {rows, keys}:
+            await opened.close()
 
 
 def _settings_in(arguments: Sequence[str]) -> dict[str, str | None]:

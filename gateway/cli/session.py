@@ -2,20 +2,29 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, TypeVar
 
 import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
+from sqlalchemy import Table
 
 from gateway.database.engine import Database
 from gateway.database.migrate import prepare
+from gateway.database.required import KEYS, ROWS
 from gateway.errors import OperatorError
 from gateway.settings import Settings
 
 T = TypeVar("T")
 DatabaseUrl = Annotated[str | None, typer.Option(help="Where the rows live; otherwise GATEWAY_DATABASE_URL.")]
+KeysUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--database-url",
+        help="Where the keys live; otherwise GATEWAY_KEYS_DATABASE_URL, and without it GATEWAY_DATABASE_URL.",
+    ),
+]
 
 
 def load_settings(flags: Mapping[str, str | None]) -> Settings:
@@ -44,13 +53,29 @@ def variable(name: str) -> str:
 
 
 def with_database(database_url: str | None, work: Callable[[Database], Awaitable[T]]) -> T:
-    """Do some work on the database, whose schema is made ready first."""
+    """Do some work on the database of the rows, whose schema is made ready first."""
     settings = load_settings({"database_url": database_url})
+    return _with(settings, settings.database_url, ROWS, work)
 
+
+def with_keys(database_url: str | None, work: Callable[[Database], Awaitable[T]]) -> T:
+    """Do some work on the database of the API keys, whose schema is made ready first."""
+    settings = load_settings({"database_url": database_url})
+    elsewhere = None if database_url else settings.keys_database_url
+    return _with(settings, elsewhere or settings.database_url, KEYS, work)
+
+
+def opened(settings: Settings, url: str) -> Database:
+    """The database at a URL that is one of the settings'; that of the keys is in no schema that they name."""
+    schema = None if url == settings.keys_database_url else settings.database_schema
+    return Database(url, settings.database_pool_size, schema=schema)
+
+
+def _with(settings: Settings, url: str, tables: Sequence[Table], work: Callable[[Database], Awaitable[T]]) -> T:
     async def run() -> T:
-        database = Database(settings.database_url, settings.database_pool_size)
+        database = opened(settings, url)
         try:
-            await prepare(database)
+            await prepare(database, tables)
             return await work(database)
         finally:
             await database.close()

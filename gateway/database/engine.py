@@ -39,8 +39,9 @@ class Database:
     """The database at `url`. It is read over at most `pool_size` connections, and written over as many.
 
     A reader waits at most `patience` seconds for one of them, else it is `Overloaded`. On PostgreSQL a statement may
-    take `statement_seconds`, unless `?prepared_statement_cache_size=0` in the URL tells that there is a pooler in
-    transaction mode, such as PgBouncer, which knows neither prepared statements nor settings of a session.
+    take `statement_seconds`, and `schema` is where tables are looked for, instead of the role's search path; neither
+    where `?prepared_statement_cache_size=0` in the URL tells that there is a pooler in transaction mode, such as
+    PgBouncer, which knows neither prepared statements nor settings of a session.
     """
 
     def __init__(
@@ -48,11 +49,14 @@ class Database:
         url: str,
         pool_size: int = 10,
         *,
+        schema: str | None = None,
         patience: float = 10.0,
         statement_seconds: float | None = None,
     ) -> None:
         self.url = parse_url(url)
-        self.engine = self._engine(pool_size)
+        self.schema = schema
+        session = {} if self._has_pooler else in_schema(self.dialect, schema)
+        self.engine = self._engine(pool_size, session)
         self.on_statement: list[Callable[[str], None]] = []
         arguments, options = self.engine.dialect.create_connect_args(self.url)
         self.source: SQLite | PostgreSQL
@@ -62,11 +66,18 @@ class Database:
         else:
             address = {name: value for name, value in options.items() if name not in NOT_FOR_THE_DRIVER}
             self.source = PostgreSQL(
-                address, pool_size, statement_seconds=statement_seconds, patience=patience, pooler=self._has_pooler
+                address,
+                pool_size,
+                session,
+                statement_seconds=statement_seconds,
+                patience=patience,
+                pooler=self._has_pooler,
             )
 
-    def _engine(self, pool_size: int) -> AsyncEngine:
+    def _engine(self, pool_size: int, session: dict[str, str]) -> AsyncEngine:
         options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "hide_parameters": True}
+        if session:
+            options["connect_args"] = {"server_settings": session}
         if self._has_pooler:
             # asyncpg's own as well: behind PgBouncer the next transaction may find another statement by that name.
             options["connect_args"] = {"statement_cache_size": 0}
@@ -145,6 +156,15 @@ def parse_url(url: str) -> URL:
             f"GATEWAY_DATABASE_URL names {parsed.drivername}; use sqlite+aiosqlite or postgresql+asyncpg."
         )
     return parsed.set(drivername=driver)
+
+
+def in_schema(dialect: str, schema: str | None) -> dict[str, str]:
+    """The setting of a session that looks for tables in this schema; `DatabaseUnavailable` where there are none."""
+    if schema is None:
+        return {}
+    if dialect == "sqlite":
+        raise DatabaseUnavailable("GATEWAY_DATABASE_SCHEMA is for PostgreSQL: SQLite has no schemas.")
+    return {"search_path": '"' + schema.replace('"', '""') + '"'}
 
 
 def _compact_json(value: Any) -> str:

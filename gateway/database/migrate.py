@@ -1,6 +1,8 @@
-"""Bringing a database's schema to the one this version needs: Alembic, configured in code."""
+"""Whether a database's schema is one that this version serves, and bringing it there: Alembic, configured in code."""
 
 import asyncio
+import re
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -8,19 +10,25 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Table, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.database.engine import Database
-from gateway.errors import DatabaseUnavailable, SchemaBehind
+from gateway.database.required import ROWS, missing
+from gateway.database.tables import metadata
+from gateway.errors import DatabaseUnavailable, OperatorError, SchemaBehind
 
 ADVISORY_LOCK = 0x6761746577617901  # any constant: two migrations of one PostgreSQL database take turns
 REVISION = text("SELECT version_num FROM alembic_version")
+OWN_REVISION = re.compile(r"[0-9]{4}")
 SECONDS_TO_ANSWER = 5.0
 
 
 async def migrate(database: Database) -> None:
-    """Create the tables, or bring them to the newest revision. Nothing happens where they are current."""
+    """Create the tables, or bring them to the newest revision. Nothing happens where they are current.
+
+    Tables that somebody else made are left alone: `OperatorError`.
+    """
     await database.check()
     async with database.transaction() as connection:
         if database.dialect == "postgresql":
@@ -30,27 +38,64 @@ async def migrate(database: Database) -> None:
         await connection.run_sync(_upgrade)
 
 
-async def prepare(database: Database) -> None:
-    """Make ready to serve: an embedded database migrates itself; PostgreSQL must be current, or `SchemaBehind`."""
-    if database.dialect == "sqlite":
-        await migrate(database)
-    else:
-        await check_schema(database)
+async def prepare(database: Database, tables: Sequence[Table] = ROWS) -> None:
+    """Make ready to serve: an embedded database migrates itself; of any other the schema must fit, or `SchemaBehind`.
+
+    Nothing is written where the schema fits.
+    """
+    try:
+        await check_schema(database, tables)
+    except SchemaBehind as behind:
+        if database.dialect != "sqlite":
+            raise
+        try:
+            await migrate(database)
+        except OperatorError:  # somebody else's
+            raise behind from None
 
 
-async def check_schema(database: Database) -> None:
-    """Raise `SchemaBehind` unless the schema is at the newest revision, and `DatabaseUnavailable` without an answer."""
-    current, newest = None, _newest()
+async def check_schema(database: Database, tables: Sequence[Table] = ROWS) -> None:
+    """Raise `SchemaBehind` unless the schema fits, and `DatabaseUnavailable` without an answer.
+
+    One that the gateway migrates must be at the newest revision. Whoever made it, every column of `tables` that the
+    gateway reads must be there, and readable.
+    """
     try:
         async with asyncio.timeout(SECONDS_TO_ANSWER):
             await database.check()
-            with suppress(SQLAlchemyError):  # no such table: nothing was ever migrated
-                current = (await database.fetch(REVISION))[0][0]
+            await check_revision(database)
+            lacking = await missing(database, tables)
     except TimeoutError:
         raise DatabaseUnavailable(f"The database gives no answer in {SECONDS_TO_ANSWER:g} s.") from None
-    if current != newest:
-        state = f"at revision {current}" if current else "empty"
-        raise SchemaBehind(f"The database's schema is {state}, this version needs {newest}: run `gateway migrate`.")
+    if len(lacking) == len(tables):
+        raise SchemaBehind(
+            f"The gateway can read none of the tables ({lacking[0]}): run `gateway migrate` for tables of its own, "
+            "`gateway doctor` where they are somebody else's."
+        )
+    if lacking:
+        raise SchemaBehind(f"The gateway cannot read the tables: {'; '.join(lacking)}. `gateway doctor` tells more.")
+
+
+async def check_revision(database: Database) -> None:
+    """Raise `SchemaBehind` where another version of the gateway migrated the schema."""
+    current, newest = await revision(database), _newest()
+    if current is not None and current != newest:
+        raise SchemaBehind(
+            f"The database's schema is at revision {current}, this version needs {newest}: run `gateway migrate`."
+        )
+
+
+async def revision(database: Database) -> str | None:
+    """The revision to which the gateway migrated the schema, or None where it did not: then it is somebody else's.
+
+    The platform may use Alembic, too: the gateway's own revisions are four digits, Alembic's usual ones are not.
+    """
+    with suppress(SQLAlchemyError):  # no such table, or not for this role
+        async with database.connect() as connection:
+            for found in await connection.scalars(REVISION):
+                if OWN_REVISION.fullmatch(found):
+                    return str(found)
+    return None
 
 
 @cache
@@ -59,6 +104,10 @@ def _newest() -> str | None:
 
 
 def _upgrade(connection: Connection) -> None:
+    there = set(inspect(connection).get_table_names())
+    revisions = list(connection.scalars(REVISION)) if "alembic_version" in there else []
+    if not any(map(OWN_REVISION.fullmatch, revisions)) and (revisions or there & {*metadata.tables}):
+        raise OperatorError("The tables are somebody else's: `gateway doctor` says whether the gateway can serve them.")
     command.upgrade(_config(connection), "head")
 
 

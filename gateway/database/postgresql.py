@@ -21,12 +21,13 @@ LOST = (OSError, exceptions.PostgresConnectionError, exceptions.InterfaceError, 
 
 
 class PostgreSQL:
-    """At most `size` connections to the server that `address`, asyncpg's own arguments, names."""
+    """At most `size` connections to the server that `address`, asyncpg's arguments, names; `session` is set on each."""
 
     def __init__(
         self,
         address: Mapping[str, Any],
         size: int,
+        session: Mapping[str, str] | None = None,
         *,
         statement_seconds: float | None = None,
         patience: float = 10.0,
@@ -34,7 +35,7 @@ class PostgreSQL:
     ) -> None:
         self._address = dict(address)
         self._statements = 0 if pooler else STATEMENTS
-        self._session = {"application_name": "callback-gateway"}
+        self._session = {"application_name": "callback-gateway", **(session or {})}
         if statement_seconds is not None and not pooler:
             self._session["statement_timeout"] = str(int(statement_seconds * 1000))
         self._settling: set[asyncio.Task[None]] = set()

@@ -48,6 +48,7 @@ class Credentials:
         deadline: float | None = None,
     ) -> None:
         self.database = database
+        self.has_keys = True  # where there are none, only tokens are looked at
         self._deadline = deadline
         self._looking_up = asyncio.Semaphore(LOOK_UPS)
         self.tokens = tokens
@@ -88,7 +89,7 @@ class Credentials:
             principal, seconds = await self.tokens.check(token)
             self._known.put(digest, principal, min(seconds, self._cache_seconds))
             return principal
-        if self._refused.get(digest):
+        if not self.has_keys or self._refused.get(digest):
             raise Unauthorized("The credential is not known.")
         key = await within(self._deadline, self._look_up(token))
         if key is None:

@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 
 from gateway.database.engine import Database
 from gateway.database.migrate import check_schema
+from gateway.database.required import KEYS
 from gateway.errors import OperatorError
 
 logger = logging.getLogger(__name__)
@@ -14,9 +15,9 @@ logger = logging.getLogger(__name__)
 STOPPING = "stopping"  # of the state that the server shares with its requests: whether it is about to stop
 
 
-def router(database: Database) -> APIRouter:
-    """`/healthz` answers while the process lives; `/readyz` only while the database answers with a current schema, and
-    until the process is told to stop."""
+def router(database: Database, keys: Database) -> APIRouter:
+    """`/healthz` answers while the process lives; `/readyz` only while the databases answer with a schema that fits,
+    and until the process is told to stop."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/healthz")
@@ -29,6 +30,8 @@ def router(database: Database) -> APIRouter:
             return _unavailable("STOPPING")
         try:
             await check_schema(database)
+            if keys is not database:
+                await check_schema(keys, KEYS)
         except OperatorError as reason:
             logger.warning("not ready: %s", reason.message)
             return _unavailable(reason.code)

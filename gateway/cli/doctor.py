@@ -1,0 +1,118 @@
+"""`gateway doctor`: what keeps the gateway from reading a database well, and the SQL that mends it.
+
+It writes nothing. `database` compares tables and surroundings, `reading` explains its own statements; here they are
+asked in turn and their findings printed.
+"""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gateway.app import databases_of
+from gateway.cli.session import DatabaseUrl, load_settings
+from gateway.database.engine import Database
+from gateway.database.findings import Finding, Weight, by_weight
+from gateway.database.inspection import inspect_tables
+from gateway.database.migrate import check_revision
+from gateway.database.required import KEYS, ROWS
+from gateway.database.surroundings import inspect_surroundings
+from gateway.errors import DatabaseUnavailable, OperatorError, SchemaBehind
+from gateway.http.tokens import tokens_of
+from gateway.reading.hot_statements import inspect_plans
+from gateway.settings import Settings
+
+STYLES = {Weight.ERROR: "bold red", Weight.WARNING: "yellow", Weight.INFO: "dim"}
+
+
+def doctor(
+    database_url: DatabaseUrl = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Look at a database and say what the gateway lacks in it, with the SQL that mends it. Writes nothing."""
+    settings = load_settings({"database_url": database_url})
+    version, findings = asyncio.run(examine(settings))
+    if as_json:
+        shown = [
+            {"weight": found.weight, "code": found.code, "message": found.message, "sql": list(found.sql)}
+            for found in findings
+        ]
+        typer.echo(json.dumps({"version": version, "findings": shown}, indent=2, ensure_ascii=False))
+    else:
+        _print(version, findings)
+    errors = sum(found.weight is Weight.ERROR for found in findings)
+    if errors:
+        raise OperatorError(f"{errors} error{'s' * (errors > 1)}: the gateway cannot serve this database as it is.")
+
+
+async def examine(settings: Settings) -> tuple[str, list[Finding]]:
+    """The database's version and all findings, heaviest first; `DatabaseUnavailable` where it does not answer."""
+    rows, keys = databases_of(settings)
+    for each in (rows, keys):
+        _require_file(each)
+    try:
+        version, findings = await _look(rows, settings)
+        findings += await inspect_tables(rows, ROWS)
+        if keys is rows:
+            findings += [_without_keys(found, settings) for found in await inspect_tables(rows, KEYS)]
+        else:
+            findings += [
+                _of_keys(found) for found in [*(await _look(keys, settings))[1], *await inspect_tables(keys, KEYS)]
+            ]
+        if all(found.weight is not Weight.ERROR for found in findings):
+            findings += await inspect_plans(rows)
+    finally:
+        for opened in {rows, keys}:
+            await opened.close()
+    return version, by_weight(findings)
+
+
+def _require_file(database: Database) -> None:
+    file = database.url.database or ""
+    if database.dialect == "sqlite" and not file.startswith("file:") and not Path(file).is_file():
+        raise DatabaseUnavailable(f"There is no database {file}.")  # opening it would make one
+
+
+async def _look(database: Database, settings: Settings) -> tuple[str, list[Finding]]:
+    await database.check()
+    version, findings = await inspect_surroundings(database, settings.deadline_seconds)
+    try:
+        await check_revision(database)
+    except SchemaBehind as behind:
+        findings.append(Finding(Weight.ERROR, behind.code, behind.message))
+    return version, findings
+
+
+def _without_keys(found: Finding, settings: Settings) -> Finding:
+    """A missing table of keys is no error where tokens let people in."""
+    if found.code != "MISSING_TABLE" or tokens_of(settings) is None:
+        return found
+    return Finding(Weight.INFO, found.code, f"{found.message} Only tokens are accepted.", found.sql)
+
+
+def _of_keys(found: Finding) -> Finding:
+    return Finding(found.weight, found.code, f"In the database of the keys: {found.message}", found.sql)
+
+
+def _print(version: str, findings: list[Finding]) -> None:
+    """A table, or a line each where stdout is no terminal; below it the SQL, which is never wrapped."""
+    console = Console()
+    typer.echo(f"{version}: {len(findings) or 'no'} finding{'s' * (len(findings) != 1)}")
+    if console.is_terminal and findings:
+        table = Table("weight", "code", "finding")
+        for found in findings:
+            table.add_row(Text(found.weight, STYLES[found.weight]), found.code, Text(found.message))
+        console.print(table)
+    else:
+        for found in findings:
+            typer.echo(f"{found.weight}\t{found.code}\t{found.message}")
+    for found in findings:
+        if found.sql:
+            typer.echo(f"\n-- {found.weight}: {found.message}")
+            for statement in found.sql:
+                typer.echo(f"{statement};")

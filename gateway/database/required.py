@@ -1,0 +1,49 @@
+"""What must be in a database for the gateway to serve from it, whoever made its tables: every column that is read."""
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Column, Table, exists, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.database.engine import Database
+from gateway.database.tables import (
+    api_keys,
+    batch_callback_deliveries,
+    batch_callback_delivery_attempts,
+    batches,
+    organizations,
+)
+
+ROWS = (organizations, batches, batch_callback_deliveries, batch_callback_delivery_attempts)
+KEYS = (api_keys,)
+UNREAD = frozenset({organizations.c.created_at})
+
+
+def read_columns(table: Table) -> Sequence[Column[object]]:
+    """The columns of a table that some statement selects or compares."""
+    return [column for column in table.c if column not in UNREAD]
+
+
+async def missing(database: Database, tables: Iterable[Table]) -> list[str]:
+    """Why these tables cannot be read, a line each, in the database's words; no row is read to find out."""
+    wanted = list(tables)
+    if await _refusal(database, *wanted) is None:
+        return []
+    refusals = [await _refusal(database, table) for table in wanted]
+    return [refusal for refusal in refusals if refusal is not None]
+
+
+async def _refusal(database: Database, *tables: Table) -> str | None:
+    asked = [exists(select(*read_columns(table)).limit(0)) for table in tables]
+    try:
+        async with database.connect() as connection:
+            await connection.execute(select(*asked))
+    except SQLAlchemyError as failure:
+        return in_its_words(failure)
+    return None
+
+
+def in_its_words(failure: SQLAlchemyError) -> str:
+    """What the database itself says of a statement that failed, in one line."""
+    said = str(getattr(failure, "orig", None) or failure).strip()
+    return (said.splitlines() or [type(failure).__name__])[0].rpartition(">: ")[2]

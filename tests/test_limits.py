@@ -23,7 +23,7 @@ DEVELOPMENT = limits_of(Settings(profile=Profile.DEVELOPMENT))
 
 def cost(query: str, **variables: Any) -> int:
     """The cost of a document's only operation."""
-    ((_, cost),) = check_document(parse(query), SCHEMA, Limits())
+    ((_, cost, _),) = check_document(parse(query), SCHEMA, Limits())
     return cost.of(variables)
 
 
@@ -109,7 +109,7 @@ def test_what_is_exactly_at_the_limits_passes() -> None:
 
 def test_fragments_that_spread_themselves_end_the_walk() -> None:
     document = parse("{...f} fragment f on Query{batch(id:1){id} ...g} fragment g on Query{...f ...unknown}")
-    ((_, cost),) = check_document(document, SCHEMA, Limits())
+    ((_, cost, _),) = check_document(document, SCHEMA, Limits())
     assert cost.of({}) == 1
 
 
@@ -161,7 +161,7 @@ def test_cost_is_the_number_of_objects_that_the_answer_might_hold(
 def test_adding_up_a_bill_takes_each_fragment_once() -> None:
     fragments = " ".join(f"fragment f{n} on Batch{{...f{n + 1} ...f{n + 1}}}" for n in range(40))
     last = "fragment f40 on Batch{callbackDeliveries(first:1){id}}"
-    ((_, cost),) = check_document(parse(f"{{batch(id:1){{...f0}}}} {fragments} {last}"), SCHEMA, Limits())
+    ((_, cost, _),) = check_document(parse(f"{{batch(id:1){{...f0}}}} {fragments} {last}"), SCHEMA, Limits())
     assert cost.of({}) == 1 + 2**40
     assert calls(lambda: cost.of({})) < 200
 

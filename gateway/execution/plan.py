@@ -60,7 +60,7 @@ from gateway.schema.context import Context
 from gateway.schema.inputs import canonical_ids
 from gateway.schema.query import schema as SCHEMA  # noqa: N812 - not to be taken for GraphQL's own of the same name
 from gateway.schema.scalars import canonical_id
-from gateway.schema.selection import ASKS, LISTS, Lists, columns_by_field
+from gateway.schema.selection import ASKS, LISTS, MASKS, Lists, columns_by_field
 from gateway.schema.types import NODES, Node
 
 logger = logging.getLogger(__name__)
@@ -249,6 +249,8 @@ class Selection:
         resolver = field.base_resolver
         if resolver is None and isinstance(complete, Leaf):
             return Column(field.python_name, complete.write)
+        if (mask := field.metadata.get(MASKS)) is not None and isinstance(complete, Leaf):
+            return Masked(field.python_name, mask, complete.write)
         resolve: Any = attrgetter(field.python_name) if resolver is None else resolver.wrapped_func
         takes_info = resolver is not None and resolver.info_parameter is not None
         if isinstance(complete, Leaf) and resolver is not None and not resolver.is_async:
@@ -301,6 +303,24 @@ class Column(Now):
 
     def now(self, parents: Parents, run: Run) -> Values:  # noqa: ARG002
         return self.write(parents.column(self.name))
+
+
+@dataclass(frozen=True, slots=True)
+class Masked(Now):
+    """A text in which credentials are masked, each text once."""
+
+    name: str
+    mask: Callable[[str], str]
+    write: Write
+
+    def now(self, parents: Parents, run: Run) -> Values:
+        values = self.write(parents.column(self.name))
+        if run.reader.scope.sees_secrets:
+            return values
+        shown: dict[str | None, str | None] = {
+            text: None if text is None else self.mask(text) for text in dict.fromkeys(values)
+        }
+        return [shown[text] for text in values]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,12 @@ stay readable (they are what one looks for in a log); within a URL a long random
 """
 
 import re
+from functools import lru_cache
 from urllib.parse import unquote
 
 MASK = "[masked]"
+REMEMBERED = 10_000  # URLs, of at most
+LONGEST_REMEMBERED = 300  # characters
 
 # A name is a credential's when one of its words is: words end at -_. and camelCase, so `stripeKey` but not `monkey`.
 WORDS = (
@@ -132,7 +135,12 @@ def mask_url(url: str) -> str:
     """The URL with its credentials masked: userinfo, parameters with a credential's name, and random parts.
 
     Everything else stays byte for byte. Where parsers would disagree, all after the authority is masked, or all of it.
+    What was made of a short URL is remembered, since most callbacks go to few of them.
     """
+    return _remembered(url) if len(url) <= LONGEST_REMEMBERED else _mask_url(url)
+
+
+def _mask_url(url: str) -> str:
     start = URL_START.match(url)
     if start is None:
         return MASK if AMBIGUOUS.search(url) else _mask_location("//" + url)[2:]
@@ -141,6 +149,9 @@ def mask_url(url: str) -> str:
         slashes, authority, _ = _parts(location)
         location = f"{slashes}{authority}/{MASK}"
     return start[0] + _mask_location(location)
+
+
+_remembered = lru_cache(maxsize=REMEMBERED)(_mask_url)
 
 
 def mask_text(text: str) -> str:

@@ -28,6 +28,7 @@ from gateway.schema.context import Info
 COLUMNS = "columns"
 ASKS = "asks"
 LISTS = "lists"
+MASKS = "masks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,11 @@ def asks(question: Callable[..., Question[Any]], key: str | None = None) -> dict
 def lists(rows: Lists) -> dict[str, Any]:
     """Metadata of a field that is a connection."""
     return {LISTS: rows}
+
+
+def masks(mask: Callable[[str], str]) -> dict[str, Any]:
+    """Metadata of a field that is a column in which credentials are masked for viewers who may not see them."""
+    return {MASKS: mask}
 
 
 def reads(*columns: str | Callable[[dict[str, Any]], str]) -> dict[str, Any]:

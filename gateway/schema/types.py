@@ -42,7 +42,7 @@ from gateway.schema.inputs import (
     preview_size,
 )
 from gateway.schema.scalars import Long
-from gateway.schema.selection import asks, columns_of, reads
+from gateway.schema.selection import asks, columns_of, masks, reads
 
 OLDEST_DELIVERIES = CallbackDeliveryOrder(field=CallbackDeliveryOrderField.CREATED_AT, direction=OrderDirection.ASC)
 DeliveriesKept = Annotated[
@@ -214,11 +214,13 @@ class Batch(Node):
     completed_at: datetime | None = strawberry.field(description="When the batch ended; null while it runs.")
     links: JSON | None = strawberry.field(description="Addresses related to the batch, by name.")
 
-    @strawberry.field(description=f"Why the batch failed, in words. {MASKED}")
+    @strawberry.field(description=f"Why the batch failed, in words. {MASKED}", metadata=masks(mask_text))
     def failure_message(self, info: Info) -> str | None:
         return info.context.unless_secret(mask_text, self.__dict__["failure_message"])
 
-    @strawberry.field(description=f"Where the platform sends the callback when the batch ends. {MASKED}")
+    @strawberry.field(
+        description=f"Where the platform sends the callback when the batch ends. {MASKED}", metadata=masks(mask_url)
+    )
     def callback_url(self, info: Info) -> str | None:
         return info.context.unless_secret(mask_url, self.__dict__["callback_url"])
 
@@ -332,11 +334,13 @@ class BatchCallbackDelivery(Node):
         description="When the delivery succeeded or was given up; null while it is in flight."
     )
 
-    @strawberry.field(description=f"Where the callback is sent. {MASKED}")
+    @strawberry.field(description=f"Where the callback is sent. {MASKED}", metadata=masks(mask_url))
     def callback_url(self, info: Info) -> str | None:
         return info.context.unless_secret(mask_url, self.__dict__["callback_url"])
 
-    @strawberry.field(description=f"The failure in words, where there is more to say. {MASKED}")
+    @strawberry.field(
+        description=f"The failure in words, where there is more to say. {MASKED}", metadata=masks(mask_text)
+    )
     def failure_detail(self, info: Info) -> str | None:
         return info.context.unless_secret(mask_text, self.__dict__["failure_detail"])
 
@@ -447,7 +451,10 @@ class BatchCallbackDeliveryAttempt(Node):
     )
     created_at: datetime = strawberry.field(description="When the attempt was made.")
 
-    @strawberry.field(description=f"The body that the receiver answered. It may be large: a preview is not. {MASKED}")
+    @strawberry.field(
+        description=f"The body that the receiver answered. It may be large: a preview is not. {MASKED}",
+        metadata=masks(mask_text),
+    )
     def response_body(self, info: Info) -> str | None:
         return info.context.unless_secret(mask_text, self.__dict__["response_body"])
 
@@ -462,7 +469,7 @@ class BatchCallbackDeliveryAttempt(Node):
         text = info.context.unless_secret(mask_text, found.text)
         return TextPreview(**{**asdict(found), "text": text})
 
-    @strawberry.field(description=f"Why no answer came, in words. {MASKED}")
+    @strawberry.field(description=f"Why no answer came, in words. {MASKED}", metadata=masks(mask_text))
     def error_message(self, info: Info) -> str | None:
         return info.context.unless_secret(mask_text, self.__dict__["error_message"])
 

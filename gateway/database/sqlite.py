@@ -2,7 +2,7 @@
 
 A thread costs a hop that takes longer than most statements, and Python's threads do not read faster side by side. So
 each statement has `SECONDS_HERE` to end in the event loop. One that does not is run again in a thread, where it holds
-up nobody, and from then on it begins there: what is read has no side effects.
+up nobody, and for `SECONDS_SLOW` it begins there: what is read has no side effects.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ from gateway.errors import Unavailable
 
 logger = logging.getLogger(__name__)
 
-SECONDS_HERE = 0.005
+SECONDS_HERE = 0.01
 STEPS = 1_000  # of SQLite's machine between two looks at the clock
 STATEMENTS = 500  # that a connection keeps compiled
 REMEMBERED = 1_000  # statements known to take long
-SECONDS_SLOW = 60.0  # for which a statement that took long begins in a thread
+SECONDS_SLOW = 1.0  # for which a statement that took long begins in a thread
 SECONDS_BETWEEN_INTERRUPTS = 0.02
 BUSY_MS = 5_000
 

@@ -83,6 +83,7 @@ SHAPES: tuple[Any, ...] = (
     {"floats": list(FLOATS), "large": [2**53 + 1, 2**63, -(10**40)]},
     {"text": list(HOSTILE[:9])},
 )
+OBJECTS = [shape for shape in SHAPES if isinstance(shape, dict)]
 ITEMS: tuple[Any, ...] = (
     None,
     [],
@@ -238,8 +239,8 @@ class _Maker:
             resolved_template_id=self.text("t-1", None),
             dispatch_provider_link_id=self.text("l-1", None),
             cost=self.random.choice(COSTS),
-            output=self.one_of((None, {"items": [], "total": 0}), SHAPES),
-            metadata=self.one_of((None, {}, {"tier": "gold"}, {"tier": 1}, {"tier": True}), SHAPES),
+            output=self.random.choice((None, {"items": [], "total": 0}, *SHAPES)),
+            metadata=self.random.choice((None, {"tier": "gold"}, {"tier": 1}, {"tier": True}, *SHAPES)),
             callback_url=self.random.choice(URLS),
             duration_ms=self.random.choice(LONGS),
             failure_code=self.text(*REASONS),
@@ -249,7 +250,7 @@ class _Maker:
             created_at=self.time(),
             started_at=self.maybe_time(),
             completed_at=self.maybe_time(),
-            links=self.one_of((None, {"self": "https://a.example/b/1"}), SHAPES),
+            links=self.random.choice((None, {"self": "https://a.example/b/1"}, *SHAPES)),
             items=self.one_of(ITEMS, ODD_ITEMS),
         )
 
@@ -326,7 +327,7 @@ class _Maker:
             "event": choose(("batch.succeeded", "batch.failed", "batch.cancelled", "batch.partial_succeeded")),
             "batch_id": choose((batch_id, batch_id.upper())),
             "status": choose(("succeeded", "failed", "cancelled", "partial_succeeded")),
-            "output": self.one_of((None, {"items": [], "total": 0}), [s for s in SHAPES if isinstance(s, dict)]),
+            "output": choose((None, {"items": [], "total": 0}, *OBJECTS)),
             "duration_ms": self.one_of((0, 1200, None), (2**63, -1, 10**25, "12", 1.0)),
             "created_at": self.one_of(
                 ("2026-05-06T10:00:00+00:00", "2026-05-06T10:00:00.123456Z", None),
@@ -335,7 +336,7 @@ class _Maker:
             "completed_at": self.one_of(
                 ("2026-05-06T10:05:00+00:00", None), ("0001-01-01T00:00:00+14:00", "2026-05-06")
             ),
-            "metadata": self.one_of((None, {"tier": "gold"}), [s for s in SHAPES if isinstance(s, dict)]),
+            "metadata": choose((None, {"tier": "gold"}, {"tier": "gold"}, *OBJECTS)),
         }
         if self.is_odd():
             payload.pop(choose(list(payload)))

@@ -116,7 +116,8 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     )
     app.eyes = eyes
     envelope.install(app)
-    app.include_router(legacy.router(database, credentials, legacy_use, settings.deadline_seconds))
+    history = legacy.History(database, legacy_use, settings.deadline_seconds, by_column=settings.plans)
+    app.include_router(legacy.router(credentials, history))
     app.include_router(health.router(database, keys))
     if eyes.metrics is not None:
         app.include_router(metrics.router(eyes.metrics))
@@ -129,7 +130,8 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
 
     def front(inner: ASGIApp) -> ASGIApp:
         layers: ASGIApp = CrossSite(
-            Direct(inner, GRAPHQL, endpoint), (*settings.trusted_origins, *settings.cors_origins)
+            Direct(legacy.Direct(inner, credentials, history), GRAPHQL, endpoint),
+            (*settings.trusted_origins, *settings.cors_origins),
         )
         if settings.cors_origins:
             layers = CORSMiddleware(

@@ -17,9 +17,9 @@ from gateway.database.engine import Database
 from gateway.database.migrate import migrate
 from gateway.database.statements import Prepared
 from gateway.database.tables import batches
+from gateway.execution.history import history_pages
 from gateway.http.explorer import gallery
 from gateway.reading.exporting import export_lines
-from gateway.reading.history import callback_history
 from gateway.reading.loaders import PageOf, Reader
 from gateway.reading.pages import Order, Slice
 from gateway.settings import Settings
@@ -191,7 +191,7 @@ async def test_what_is_exported_is_imported_wherever_rows_lie(placed: _Asked, tm
 async def test_every_statement_of_an_organization_reads_one_place(placed: _Asked) -> None:
     await replace(placed, history(3))
     places: set[str] = set()
-    async for _ in callback_history(Reader(placed, OURS), identifier(0xBA, 1)):
+    async for _ in history_pages(Reader(placed, OURS), identifier(0xBA, 1)):
         pass
     asked: dict[str, Any] = {"filter": {"attempts": {"some": {}}}, "bucket": "DAY", "zone": "UTC", "hosts": 5}
     await data(placed, EVERYTHING, **asked)

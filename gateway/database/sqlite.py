@@ -20,7 +20,8 @@ from gateway.errors import Unavailable
 
 logger = logging.getLogger(__name__)
 
-SECONDS_HERE = 0.01
+SECONDS_HERE = 0.005  # of this thread's own time
+SECONDS_WAITED = 0.05  # with what the disk and other processes take
 STEPS = 1_000  # of SQLite's machine between two looks at the clock
 STATEMENTS = 500  # that a connection keeps compiled
 REMEMBERED = 1_000  # statements known to take long
@@ -41,7 +42,7 @@ class SQLite:
             "cached_statements": STATEMENTS,
         }
         self._here: sqlite3.Connection | None = None
-        self._until = 0.0
+        self._until = 0.0, 0.0
         self._slow: dict[str, float] = {}
         self._settling: set[asyncio.Task[None]] = set()
         self.pool: Pool[aiosqlite.Connection] = Pool(self._connect, lambda _: False, size, patience)
@@ -94,11 +95,12 @@ class SQLite:
         if self._here is None:
             self._here = self._open(busy_ms=0)
             self._here.set_progress_handler(self._is_late, STEPS)
-        self._until = time.perf_counter() + SECONDS_HERE
+        self._until = time.thread_time() + SECONDS_HERE, time.perf_counter() + SECONDS_WAITED
         return self._here.execute(text, arguments).fetchall()
 
     def _is_late(self) -> bool:
-        return time.perf_counter() > self._until
+        own, waited = self._until
+        return time.thread_time() > own or time.perf_counter() > waited
 
     def _remember_slow(self, text: str) -> None:
         self._slow.pop(text, None)

@@ -14,6 +14,7 @@ from typing import Any
 
 from graphql import GraphQLEnumType, GraphQLLeafType
 from msgspec import Raw
+from msgspec.json import Encoder
 
 from gateway.schema.scalars import format_time
 
@@ -21,6 +22,8 @@ Values = Sequence[Any]
 Write = Callable[[Values], Values]
 
 JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))  # as every answer is written
+
+ENCODER = Encoder()
 
 zone_of = attrgetter("tzinfo")
 
@@ -43,6 +46,13 @@ def writer(type_: GraphQLLeafType, nullable: bool) -> Write:
     kind, write = WRITERS.get(type_.name, (None, None))
     if kind is None:
         raise Odd(type_.name)
+    if type_.name == "JSON":
+        return _among_nulls(_json) if nullable else _json
+    return checked(kind, nullable, write)
+
+
+def checked(kind: type, nullable: bool, write: Write | None = None) -> Write:
+    """What lets values of exactly one type pass, nulls where they may be, and writes them."""
     kinds = {kind, NoneType} if nullable else {kind}
 
     def write_checked(values: Values) -> Values:
@@ -53,8 +63,6 @@ def writer(type_: GraphQLLeafType, nullable: bool) -> Write:
             return values
         return write(values) if NoneType not in found else _among_nulls(write)(values)
 
-    if type_.name == "JSON":
-        return _among_nulls(_json) if nullable else _json
     return write_checked
 
 
@@ -83,9 +91,12 @@ def _floats(values: Values) -> Values:
 
 
 def _times(values: Values) -> Values:
-    if set(map(zone_of, values)) == {UTC}:
-        return values  # written as `format_time` does
-    return list(map(format_time, values))
+    return values if are_utc(values) else list(map(format_time, values))
+
+
+def are_utc(times: Values) -> bool:
+    """Whether JSON's writer makes of the times what `format_time` does."""
+    return set(map(zone_of, times)) <= {UTC}
 
 
 def _json(values: Values) -> Values:

@@ -49,10 +49,10 @@ from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.arguments import convert_arguments
 from strawberry.types.field import StrawberryField
 
-from gateway.database.statements import Prepared
 from gateway.database.types import AnyRow
-from gateway.execution.columns import Odd, Values, Write, writer
+from gateway.execution.columns import ENCODER, Odd, Values, Write, writer
 from gateway.execution.documents import Operation
+from gateway.execution.parents import Mappings, Paged, Parents, Rows, Things
 from gateway.reading.loaders import NodeById, Question, Reader, RowById, RowsOf
 from gateway.reading.pages import Page
 from gateway.schema.connections import Connection, PageArguments, PageInfo
@@ -65,7 +65,6 @@ from gateway.schema.types import NODES, Node
 
 logger = logging.getLogger(__name__)
 
-ENCODER = msgspec.json.Encoder()
 TYPENAME = "__typename"
 INTROSPECTION = ("__schema", "__type")
 MOST_PLANS = 16  # of one operation
@@ -79,81 +78,6 @@ class Run:
     context: Context
     reader: Reader
     variables: VariableValues
-
-
-class Rows:
-    """Parents that are rows, as the driver returned them; a column is read when a field wants it."""
-
-    def __init__(self, prepared: Prepared, rows: Sequence[Sequence[Any]]) -> None:
-        self.size = len(rows)
-        self._prepared = prepared
-        self._raw: Sequence[Values] = list(zip(*rows, strict=True)) or [()] * len(prepared.names)
-        self._read: dict[str, Values] = {}
-
-    def column(self, name: str) -> Values:
-        """The values of one column."""
-        values = self._read.get(name)
-        if values is None:
-            index = self._prepared.names.index(name)
-            values = self._read[name] = self._prepared.column(index, self._raw[index])
-        return values
-
-    def objects(self, of: type[Any]) -> Sequence[Any]:
-        """The rows as the schema's objects."""
-        names = self._prepared.names
-        return [of.of(dict(zip(names, row, strict=True))) for row in zip(*map(self.column, names), strict=True)]
-
-
-class Mappings:
-    """Parents that are rows with their columns by name."""
-
-    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        self.size = len(rows)
-        self._rows = rows
-
-    def column(self, name: str) -> Values:
-        """The values of one column."""
-        return [row[name] for row in self._rows]
-
-    def objects(self, of: type[Any]) -> Sequence[Any]:
-        """The rows as the schema's objects."""
-        return list(map(of.of, self._rows))
-
-
-class Things:
-    """Parents that are Python's objects."""
-
-    def __init__(self, things: Sequence[Any]) -> None:
-        self.size = len(things)
-        self.things = things
-
-    def column(self, name: str) -> Values:
-        """The values of one attribute."""
-        return [getattr(thing, name) for thing in self.things]
-
-    def objects(self, of: type[Any]) -> Sequence[Any]:  # noqa: ARG002
-        """The objects."""
-        return self.things
-
-
-class Paged(Things):
-    """A connection, and the page that it shows."""
-
-    def __init__(self, connection: Connection[Any], rows: Rows, page: Page) -> None:
-        super().__init__([connection])
-        self.rows = rows
-        self.page = page
-        self.question = connection.question
-        self.cursors = connection.cursors
-
-    def cursors_of(self, indexes: Iterable[int]) -> list[str]:
-        """The cursors of some rows of the page."""
-        order, columns = self.question.order, self.question.table.c
-        values, ids = self.rows.column(order.column), self.rows.column("id")
-        return [self.cursors.encode(order.place(columns, values[index], ids[index])) for index in indexes]
-
-
-Parents = Rows | Mappings | Things
 
 
 class Arguments:

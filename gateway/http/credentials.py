@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Generic, TypeVar
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import TypeAdapter, ValidationError
 
 from gateway.database.engine import Database
-from gateway.errors import BadRequest, Unauthorized
+from gateway.errors import BadRequest, ClientError, Unauthorized
 from gateway.execution.run import within
 from gateway.http.tokens import Tokens
 from gateway.observability.exchange import exchange
@@ -29,6 +29,7 @@ CACHED = 10_000  # credentials that a process remembers, and as many that it has
 CACHED_SECONDS = 15.0
 LOOK_UPS = 4  # at a time, so that unknown keys never take all connections
 NO_KEY = "jwt"  # what operators see of a token, which names a person
+BEARER = b"Bearer "
 ORGANIZATION_ID = TypeAdapter(UUID)
 
 
@@ -67,6 +68,27 @@ class Credentials:
         viewer.require(READ)
         return viewer
 
+    def remembered(self, headers: Iterable[tuple[bytes, bytes]]) -> Viewer | None:
+        """The viewer behind a request's raw headers who may read batches, where the credential was checked a moment
+        ago and nothing about it is out of the ordinary; else None."""
+        authorization = b""
+        for name, value in headers:
+            if name == b"authorization" and not authorization:
+                authorization = value
+            elif name in {b"authorization", b"x-organization-id"}:
+                return None
+        if not authorization.startswith(BEARER):
+            return None
+        principal = self._known.get(hashlib.sha256(authorization[len(BEARER) :]).digest())
+        if principal is None:
+            return None
+        try:
+            viewer = self._viewer(principal, None)
+            viewer.require(READ)
+        except ClientError:
+            return None
+        return viewer
+
     async def viewer(self, token: str | None, organization: str | None) -> Viewer:
         """The viewer that a bearer token stands for, in the organization asked for or else the credential's own."""
         if not token:
@@ -75,6 +97,9 @@ class Credentials:
         principal = self._known.get(digest)
         if principal is None:
             principal = await self._check(token, digest)
+        return self._viewer(principal, organization)
+
+    def _viewer(self, principal: Principal, organization: str | None) -> Viewer:
         exchange.get().key = principal.key_id or NO_KEY
         if principal.key_id is not None:
             self.last_used.mark(principal.key_id)

@@ -5,6 +5,7 @@ streamed, so that memory stays bounded; anything shorter has a `Content-Length`,
 """
 
 import logging
+import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
@@ -12,18 +13,20 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import TypeAdapter
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.database.engine import Database
-from gateway.execution.run import within
+from gateway.errors import ClientError
+from gateway.execution.history import history_pages
+from gateway.execution.run import too_late
 from gateway.http.attended import attended
 from gateway.http.credentials import Credentials
 from gateway.http.envelope import ErrorResponse
 from gateway.observability.exchange import exchange
 from gateway.observability.metrics import Metrics
 from gateway.reading.contract import DeliveryDocument
-from gateway.reading.history import PAGE, callback_history, require_batch
+from gateway.reading.history import PAGE, require_batch
 from gateway.reading.loaders import Reader
 from gateway.viewer import Viewer
 
@@ -37,7 +40,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     422: {"model": ErrorResponse, "description": "A parameter is not what its place expects."},
 }
 CLIENT_GONE = 499  # for the log: nobody reads this answer
-DOCUMENTS = TypeAdapter(list[DeliveryDocument])
+PATH = re.compile(r"/v1/batches/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/callback")
 TAGS = [{"name": "Batches", "description": "The callbacks of a batch: what was sent, and how its delivery went."}]
 
 
@@ -61,8 +64,60 @@ class LegacyUse:
             logger.info("legacy endpoint used: credential=%s requests=%d", credential, number)
 
 
-def router(database: Database, credentials: Credentials, use: LegacyUse, deadline: float) -> APIRouter:
-    """The routes of the REST face, whose answers begin within `deadline` seconds."""
+class History:
+    """Answers with the history of a batch, beginning within `deadline` seconds; without `by_column` by the contract's
+    classes alone."""
+
+    def __init__(self, database: Database, use: LegacyUse, deadline: float, *, by_column: bool = True) -> None:
+        self.use = use
+        self._database = database
+        self._deadline = deadline
+        self._by_column = by_column
+
+    async def respond(self, receive: Receive, viewer: Viewer, batch_id: str) -> Response:
+        """The answer; `BatchNotFound` where the viewer's organization has no such batch."""
+        reader = Reader(self._database, viewer.organization_id)
+        pages = history_pages(reader, batch_id, by_column=self._by_column)
+
+        async def first_page() -> tuple[int, bytes]:
+            await require_batch(reader, batch_id)
+            return await anext(pages)
+
+        try:
+            size, first = await attended(receive, first_page(), self._deadline, too_late)
+        except ClientDisconnect:
+            return Response(status_code=CLIENT_GONE)
+        if size < PAGE:
+            return Response(first, media_type="application/json")
+        return StreamingResponse(_joined(first, pages), media_type="application/json")
+
+
+class Direct:
+    """Answers what legacy clients ask most, before FastAPI looks at it: a batch by its canonical id, with a credential
+    that was checked a moment ago. Everything else, all that goes wrong included, is left to the route."""
+
+    def __init__(self, app: ASGIApp, credentials: Credentials, history: History) -> None:
+        self.app = app
+        self.credentials = credentials
+        self.history = history
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = PATH.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "GET" else None
+        viewer = None if found is None else self.credentials.remembered(scope["headers"])
+        if found is None or viewer is None:
+            await self.app(scope, receive, send)
+            return
+        try:
+            response = await self.history.respond(receive, viewer, found[1])
+        except ClientError:
+            await self.app(scope, receive, send)
+            return
+        self.history.use.count(viewer)
+        await response(scope, receive, send)
+
+
+def router(credentials: Credentials, history: History) -> APIRouter:
+    """The routes of the REST face."""
     routes = APIRouter()
 
     # The response's title, `Response Get Batch Callback Deliveries V1 Batches  Batch Id  Callback Get`, is made of the
@@ -79,30 +134,16 @@ def router(database: Database, credentials: Credentials, use: LegacyUse, deadlin
         request: Request, viewer: Annotated[Viewer, Depends(credentials.reader)], batch_id: UUID
     ) -> Response:
         """All callbacks of a batch, oldest first, each with all its attempts."""
-        use.count(viewer)
-        reader = Reader(database, viewer.organization_id)
-        pages = callback_history(reader, str(batch_id))
-
-        async def first_page() -> list[DeliveryDocument]:
-            await require_batch(reader, str(batch_id))
-            return await anext(pages)
-
-        try:
-            page = await attended(request.receive, within(deadline, first_page()))
-        except ClientDisconnect:
-            return Response(status_code=CLIENT_GONE)
-        first = DOCUMENTS.dump_json(page)
-        if len(page) < PAGE:
-            return Response(first, media_type="application/json")
-        return StreamingResponse(_joined(first, pages), media_type="application/json")
+        history.use.count(viewer)
+        return await history.respond(request.receive, viewer, str(batch_id))
 
     return routes
 
 
-async def _joined(first: bytes, pages: AsyncIterator[list[DeliveryDocument]]) -> AsyncIterator[bytes]:
+async def _joined(first: bytes, pages: AsyncIterator[tuple[int, bytes]]) -> AsyncIterator[bytes]:
     """One array out of many."""
     yield first[:-1]
-    async for page in pages:
-        if page:
-            yield b"," + DOCUMENTS.dump_json(page)[1:-1]
+    async for size, page in pages:
+        if size:
+            yield b"," + page[1:-1]
     yield b"]"

@@ -1,0 +1,124 @@
+"""The frozen endpoint's answer, written by the column as plans are.
+
+What is not plainly what the contract says, anywhere on a page, is answered by the contract's own classes instead: they
+are the reference.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+from pydantic import BaseModel, TypeAdapter
+from sqlalchemy import Boolean, Integer, Table, Text
+from sqlalchemy.types import TypeEngine
+
+from gateway.database.tables import batch_callback_deliveries as deliveries
+from gateway.database.tables import batch_callback_delivery_attempts as attempts
+from gateway.database.types import AnyRow, Id, UtcDateTime
+from gateway.execution.columns import ENCODER, Odd, Values, Write, are_utc, checked
+from gateway.execution.parents import Rows
+from gateway.reading.contract import AttemptDocument, DeliveryDocument, body_text, delivery_document, payload_json
+from gateway.reading.history import IN_SEQUENCE, OLDEST_FIRST, PAGE, WHOLE_ATTEMPT, WHOLE_DELIVERY
+from gateway.reading.loaders import Reader, RowsOf
+
+DOCUMENTS = TypeAdapter(list[DeliveryDocument])
+ATTEMPTS = RowsOf(attempts.c.delivery_id, WHOLE_ATTEMPT, IN_SEQUENCE)
+ID_LENGTH = 36
+HYPHENS = (8, 13, 18, 23)
+NOTHING: Mapping[str, Values] = MappingProxyType({})
+
+
+async def history_pages(reader: Reader, batch_id: str, *, by_column: bool = True) -> AsyncIterator[tuple[int, bytes]]:
+    """All deliveries of a batch with all their attempts, oldest first, in pages: how many they are, and their JSON.
+
+    At least one page comes, which is empty for a batch without deliveries; only the last is shorter than `PAGE`.
+    """
+    after = None
+    while True:
+        question = RowsOf(deliveries.c.batch_id, WHOLE_DELIVERY, OLDEST_FIRST, PAGE, after)
+        rows = Rows(*await reader.read(question, [batch_id]))
+        if not rows.size:
+            yield 0, b"[]"
+            return
+        ids = rows.column("id")
+        tries = Rows(*await reader.read(ATTEMPTS, ids))
+        try:
+            page = _by_column(rows, tries) if by_column else _by_contract(rows, tries)
+        except (Odd, ValueError, OverflowError):
+            page = _by_contract(rows, tries)
+        yield rows.size, page
+        if rows.size < PAGE:
+            return
+        after = rows.column("created_at")[-1], ids[-1]
+
+
+def _by_contract(rows: Rows, tries: Rows) -> bytes:
+    """The contract's classes: every value checked, one by one."""
+    made: dict[str, list[AnyRow]] = {id_: [] for id_ in rows.column("id")}
+    for attempt in tries.rows():
+        made[attempt.delivery_id].append(attempt)
+    return DOCUMENTS.dump_json([delivery_document(row, made[row.id]) for row in rows.rows()])
+
+
+def _by_column(rows: Rows, tries: Rows) -> bytes:
+    """The same bytes, from columns of exactly the contract's types."""
+    ids = rows.column("id")
+    made: dict[str, list[Any]] = {id_: [] for id_ in ids}
+    for id_, attempt in zip(tries.column("delivery_id"), _objects(ATTEMPT, tries), strict=True):
+        made[id_].append(attempt)
+    bodies = rows.column("payload_bytes")
+    payloads = [None if payload is None else Raw(payload) for payload in map(payload_json, bodies)]
+    texts = list(map(body_text, bodies))
+    beside: dict[str, Values] = {"payload_bytes": texts, "payload": payloads, "attempts": [made[id_] for id_ in ids]}
+    return ENCODER.encode(_objects(DELIVERY, rows, beside))
+
+
+def _objects(shape: "Shape", rows: Rows, beside: Mapping[str, Values] = NOTHING) -> list[Any]:
+    columns = [beside[name] if name in beside else shape.writers[name](rows.column(name)) for name in shape.fields]
+    return list(map(shape.make, *columns))
+
+
+def _ids(values: Values) -> Values:
+    """Ids in their canonical form, which is all that the contract's classes would make of them."""
+    joined = "".join(values)
+    hyphens = all(joined[place::ID_LENGTH] == "-" * len(values) for place in HYPHENS)
+    if not hyphens or len(joined) != ID_LENGTH * len(values) or joined != joined.lower():
+        raise Odd("no canonical UUID")
+    if len(bytes.fromhex(joined.replace("-", ""))) != 16 * len(values):
+        raise Odd("no UUID")
+    return values
+
+
+def _times(values: Values) -> Values:
+    if not are_utc(values):
+        raise Odd("a time that is not UTC")
+    return values
+
+
+KINDS: dict[type[TypeEngine[Any]], tuple[type, Write | None]] = {
+    Id: (str, _ids),
+    UtcDateTime: (datetime, _times),
+    Text: (str, None),
+    Integer: (int, None),
+    Boolean: (bool, None),
+}
+
+
+class Shape:
+    """One of the contract's classes over the columns of a table."""
+
+    def __init__(self, of: type[BaseModel], table: Table) -> None:
+        self.fields = tuple(of.model_fields)
+        self.make = msgspec.defstruct(of.__name__, self.fields, gc=False)
+        self.writers: dict[str, Write] = {}
+        for name in self.fields:
+            if name in table.c and type(table.c[name].type) in KINDS:
+                kind, write = KINDS[type(table.c[name].type)]
+                self.writers[name] = checked(kind, True, write)
+
+
+DELIVERY = Shape(DeliveryDocument, deliveries)
+ATTEMPT = Shape(AttemptDocument, attempts)

@@ -4,11 +4,11 @@ A statement uses these by name and stays one statement; its parameters are few a
 many keys or values there are, so that a prepared statement serves them all.
 """
 
-import json
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -57,7 +57,7 @@ class Texts(TypeDecorator[list[str]]):
         return dialect.type_descriptor(ARRAY(Text()) if dialect.name == "postgresql" else String())
 
     def process_bind_param(self, value: list[str] | None, dialect: Dialect) -> Any:
-        return value if dialect.name == "postgresql" else json.dumps(value)
+        return value if dialect.name == "postgresql" else msgspec.json.encode(value).decode()
 
 
 class _Each(GenericFunction[str]):

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 SECONDS_HERE = 0.005  # of this thread's own time
 SECONDS_WAITED = 0.05  # with what the disk and other processes take
-STEPS = 1_000  # of SQLite's machine between two looks at the clock
+STEPS = 4_000  # of SQLite's machine between two looks at the clock
 STATEMENTS = 500  # that a connection keeps compiled
 REMEMBERED = 1_000  # statements known to take long
 SECONDS_SLOW = 1.0  # for which a statement that took long begins in a thread

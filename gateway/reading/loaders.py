@@ -10,7 +10,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from aiodataloader import DataLoader
 from sqlalchemy import BindParameter, Column, Table, bindparam
@@ -34,16 +34,16 @@ NOW: Any = bindparam("now", type_=UtcDateTime())
 IDS: BindParameter[list[str]] = bindparam("ids", type_=Texts())
 
 
-class Question(Protocol[A_co]):
+class Question(Generic[A_co]):
     """Something that can be asked of many ids at once."""
 
     def statement(self, scope: Scope, ids: Ids) -> AnySelect:
         """The one statement that answers for all ids."""
-        ...
+        raise NotImplementedError
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[A_co]:
         """One answer for each id, in the order of the ids."""
-        ...
+        raise NotImplementedError
 
     def split(self) -> tuple["Question[A_co]", Mapping[str, Any]]:
         """The same question with parameters in the place of what hardly two requests share, and the values of these."""

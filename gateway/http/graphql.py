@@ -25,7 +25,7 @@ from gateway.errors import (
     Unavailable,
 )
 from gateway.execution.documents import Documents
-from gateway.execution.run import Answer, Outcome, execute_prepared, prepare, refuse, unexpected
+from gateway.execution.run import Answer, Outcome, execute_prepared, prepare, refuse, too_late, unexpected
 from gateway.http.asked import read_body, read_parameters
 from gateway.http.attended import attended
 from gateway.http.credentials import Credentials
@@ -138,7 +138,8 @@ class GraphQL:
             if isinstance(prepared, Answer):
                 return self.encode(prepared, media)
             deadline, plans = self.manners.deadline, self.manners.plans
-            answer = await attended(receive, execute_prepared(prepared, self.documents, context, deadline, plans=plans))
+            work = execute_prepared(prepared, self.documents, context, deadline, plans=plans)
+            answer = await attended(receive, work, deadline, too_late)
             if context.viewer is None and Unauthorized.code in answer.codes:
                 raise Unauthorized
             if head.wants_cost and self.may_see_cost(context):

@@ -1,4 +1,4 @@
-"""`python -m tests.benchmark [compare | depth | soak | overhead]`."""
+"""`python -m tests.benchmark [compare | depth | soak | faults | overhead]`."""
 
 import argparse
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import uvloop
 
-from tests.benchmark import compare, depth, overhead, soak
+from tests.benchmark import compare, depth, faults, overhead, soak
 from tests.benchmark.databases import KINDS, POSTGRES
 from tests.benchmark.refusal import Refused
 from tests.benchmark.servers import take_own_core
@@ -19,8 +19,10 @@ RUNS: dict[str, tuple[Run, str]] = {
     "compare": (compare.run, "the gateway, its twins and the floors (this, if no command is given)"),
     "depth": (depth.run, "a page behind 9 of 10 rows, and the first 10 of 5,000 children, among millions"),
     "soak": (soak.run, "memory, descriptors and connections under a mixed load"),
+    "faults": (faults.run, "a fault a minute under a mixed load, on a PostgreSQL server of its own"),
     "overhead": (overhead.run, "two configurations of the gateway"),
 }
+CONNECTIONS = {"depth": 1, "faults": 16}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -47,16 +49,17 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--databases", type=_names(KINDS), default=KINDS, help="sqlite,postgresql")
         command.add_argument("--postgres", default=POSTGRES, help="a server where databases may be created")
         command.add_argument("--markdown", type=Path, help="write the tables to this file")
-        command.add_argument("--connections", type=int, default=1 if name == "depth" else 8)
+        command.add_argument("--connections", type=int, default=CONNECTIONS.get(name, 8))
         if name != "depth":
             command.add_argument("--batches", type=int, default=2_400, help="with 10 deliveries of 3 attempts")
-        if name != "soak":
+        if name not in {"soak", "faults"}:
             command.add_argument("--rounds", type=int, default=5)
             command.add_argument("--seconds", type=float, default=2.0, help="of one measurement")
     parts = (*PARTS, compare.MEMORY)
     made["compare"].add_argument("--only", type=_names(parts), default=parts, help=",".join(parts))
     made["depth"].add_argument("--attempts", type=int, default=10_000_000)
     made["soak"].add_argument("--minutes", type=float, default=10)
+    made["faults"].add_argument("--minutes", type=float, default=30)
     made["overhead"].add_argument("--a", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
     made["overhead"].add_argument("--b", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
     return top

@@ -94,7 +94,7 @@ class Proxy:
                 await sink.drain()
             await self._open.wait()
             sink.write_eof()
-        except OSError:
+        except (OSError, RuntimeError):  # the latter is uvloop's for what is closed already
             sink.close()
 
 

@@ -54,9 +54,12 @@ class Server:
         log = self.folder / "log"
         _run("pg_ctl", "start", "-w", "-D", self.folder / "data", "-l", log, "-o", f"-p {self.port}")
 
-    def stop(self) -> None:
-        """Stop it in order: statements are ended, connections closed, what is committed is written."""
-        _run("pg_ctl", "stop", "-w", "-m", "fast", "-D", self.folder / "data")
+    def stop(self, mode: str = "fast") -> None:
+        """Stop it in order: statements are ended, connections closed, what is committed is written.
+
+        As `immediate` it cuts its connections and leaves the rest to its next start.
+        """
+        _run("pg_ctl", "stop", "-w", "-m", mode, "-D", self.folder / "data")
 
     def kill(self) -> None:
         """End all its processes at once, as if the machine had lost power."""

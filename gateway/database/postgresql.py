@@ -17,7 +17,13 @@ logger = logging.getLogger(__name__)
 
 SECONDS_TO_CONNECT = 5.0
 STATEMENTS = 500  # prepared on a connection; a list asked for in an order, with a filter, is one
-LOST = (OSError, exceptions.PostgresConnectionError, exceptions.InterfaceError, exceptions.OperatorInterventionError)
+LOST = (
+    OSError,
+    exceptions.PostgresConnectionError,
+    exceptions.OperatorInterventionError,
+    exceptions.InterfaceError,
+    exceptions.InternalClientError,  # what asyncpg makes of a server that ends amid a statement
+)
 
 
 class PostgreSQL:

@@ -125,7 +125,9 @@ class GraphQL:
             if not isinstance(head.media, str):
                 raise head.media
             media = head.media
+            began = time.monotonic()
             context = await self.context(authorization, head.organization)
+            looked_up = time.monotonic() - began
             asker = context.viewer.credential if context.viewer else str((scope.get("client") or ("",))[0])
             self.limiter.admit(asker)
             is_post = method == "POST"
@@ -139,7 +141,8 @@ class GraphQL:
                 return self.encode(prepared, media)
             deadline, plans = self.manners.deadline, self.manners.plans
             work = execute_prepared(prepared, self.documents, context, deadline, plans=plans)
-            answer = await attended(receive, work, deadline, too_late)
+            left = None if deadline is None else max(0.0, deadline - looked_up)
+            answer = await attended(receive, work, left, lambda _: too_late(deadline or 0.0))
             if context.viewer is None and Unauthorized.code in answer.codes:
                 raise Unauthorized
             if head.wants_cost and self.may_see_cost(context):

@@ -6,6 +6,7 @@ streamed, so that memory stays bounded; anything shorter has a `Content-Length`,
 
 import logging
 import re
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
@@ -19,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.database.engine import Database
 from gateway.errors import ClientError
 from gateway.execution.history import history_pages
-from gateway.execution.run import too_late
+from gateway.execution.run import too_late, within
 from gateway.http.attended import attended
 from gateway.http.credentials import Credentials
 from gateway.http.envelope import ErrorResponse
@@ -65,8 +66,8 @@ class LegacyUse:
 
 
 class History:
-    """Answers with the history of a batch, beginning within `deadline` seconds; without `by_column` by the contract's
-    classes alone."""
+    """Answers with the history of a batch, beginning within `deadline` seconds, and going on in no more a page; without
+    `by_column` by the contract's classes alone."""
 
     def __init__(self, database: Database, use: LegacyUse, deadline: float, *, by_column: bool = True) -> None:
         self.use = use
@@ -74,8 +75,9 @@ class History:
         self._deadline = deadline
         self._by_column = by_column
 
-    async def respond(self, receive: Receive, viewer: Viewer, batch_id: str) -> Response:
-        """The answer; `BatchNotFound` where the viewer's organization has no such batch."""
+    async def respond(self, receive: Receive, viewer: Viewer, batch_id: str, began: float) -> Response:
+        """The answer to a request that began then, by `time.monotonic`; `BatchNotFound` where the viewer's organization
+        has no such batch."""
         reader = Reader(self._database, viewer.organization_id)
         pages = history_pages(reader, batch_id, by_column=self._by_column)
 
@@ -84,12 +86,13 @@ class History:
             return await anext(pages)
 
         try:
-            size, first = await attended(receive, first_page(), self._deadline, too_late)
+            left = max(0.0, began + self._deadline - time.monotonic())
+            size, first = await attended(receive, first_page(), left, lambda _: too_late(self._deadline))
         except ClientDisconnect:
             return Response(status_code=CLIENT_GONE)
         if size < PAGE:
             return Response(first, media_type="application/json")
-        return StreamingResponse(_joined(first, pages), media_type="application/json")
+        return StreamingResponse(_joined(first, pages, self._deadline), media_type="application/json")
 
 
 class Direct:
@@ -108,7 +111,7 @@ class Direct:
             await self.app(scope, receive, send)
             return
         try:
-            response = await self.history.respond(receive, viewer, found[1])
+            response = await self.history.respond(receive, viewer, found[1], time.monotonic())
         except ClientError:
             await self.app(scope, receive, send)
             return
@@ -131,19 +134,26 @@ def router(credentials: Credentials, history: History) -> APIRouter:
         responses=ERRORS,
     )
     async def get_batch_callback_deliveries(
-        request: Request, viewer: Annotated[Viewer, Depends(credentials.reader)], batch_id: UUID
+        request: Request,
+        began: Annotated[float, Depends(_now)],  # before the credential is looked up
+        viewer: Annotated[Viewer, Depends(credentials.reader)],
+        batch_id: UUID,
     ) -> Response:
         """All callbacks of a batch, oldest first, each with all its attempts."""
         history.use.count(viewer)
-        return await history.respond(request.receive, viewer, str(batch_id))
+        return await history.respond(request.receive, viewer, str(batch_id), began)
 
     return routes
 
 
-async def _joined(first: bytes, pages: AsyncIterator[tuple[int, bytes]]) -> AsyncIterator[bytes]:
-    """One array out of many."""
+async def _now() -> float:
+    return time.monotonic()
+
+
+async def _joined(first: bytes, pages: AsyncIterator[tuple[int, bytes]], deadline: float) -> AsyncIterator[bytes]:
+    """One array out of many. A page that is late, as any other failure, ends the connection before the array does."""
     yield first[:-1]
-    async for size, page in pages:
-        if size:
-            yield b"," + page[1:-1]
+    while (page := await within(deadline, anext(pages, None))) is not None:
+        if page[0]:
+            yield b"," + page[1][1:-1]
     yield b"]"

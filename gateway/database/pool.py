@@ -1,7 +1,7 @@
 """Connections that statements take in turn.
 
-At most `size` are open. Who finds none free waits in line, no longer than `patience` seconds; where `LINE` wait for each
-connection, the next one is turned away at once: work beyond what the database can take is refused, not piled up.
+At most `size` are open. Who finds none free waits in line, no longer than `patience` seconds; where `LINE` wait for
+each connection, the next one is turned away at once: work beyond what the database can take is refused, not piled up.
 """
 
 import asyncio

@@ -61,14 +61,26 @@ def envelope(
     return JSONResponse(body.model_dump(), status, headers)
 
 
-async def _client_error(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, ClientError)  # noqa: S101
+def refusal(error: ClientError) -> JSONResponse:
+    """The answer to what a request did wrong."""
     headers = None
     if isinstance(error, Unauthorized):
         headers = {"WWW-Authenticate": "Bearer"}
     elif isinstance(error, RateLimited | Unavailable) and error.retry_after is not None:
         headers = {"Retry-After": str(error.retry_after)}
     return envelope(error.status, error.code, error.message, error.errors, headers)
+
+
+def unexpected(error: Exception) -> JSONResponse:
+    """The answer that hides a failure of ours: it is logged under the request's id, which is all that is sent."""
+    id_ = request_id.get() or str(uuid4())
+    logger.error("unexpected failure %s", id_, exc_info=error)
+    return envelope(InternalError.status, InternalError.code, f"An unexpected error occurred: {id_}.")
+
+
+async def _client_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ClientError)  # noqa: S101
+    return refusal(error)
 
 
 async def _validation(_request: Request, error: Exception) -> JSONResponse:
@@ -84,6 +96,4 @@ async def _framework(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def _unexpected(_request: Request, error: Exception) -> JSONResponse:
-    id_ = request_id.get() or str(uuid4())
-    logger.error("unexpected failure %s", id_, exc_info=error)
-    return envelope(InternalError.status, InternalError.code, f"An unexpected error occurred: {id_}.")
+    return unexpected(error)

@@ -23,7 +23,7 @@ from gateway.execution.history import history_pages
 from gateway.execution.run import too_late, within
 from gateway.http.attended import attended
 from gateway.http.credentials import Credentials
-from gateway.http.envelope import ErrorResponse
+from gateway.http.envelope import ErrorResponse, refusal, unexpected
 from gateway.observability.exchange import exchange
 from gateway.observability.metrics import Metrics
 from gateway.reading.contract import DeliveryDocument
@@ -97,7 +97,7 @@ class History:
 
 class Direct:
     """Answers what legacy clients ask most, before FastAPI looks at it: a batch by its canonical id, with a credential
-    that was checked a moment ago. Everything else, all that goes wrong included, is left to the route."""
+    that was checked a moment ago. Everything else is left to the route."""
 
     def __init__(self, app: ASGIApp, credentials: Credentials, history: History) -> None:
         self.app = app
@@ -110,12 +110,13 @@ class Direct:
         if found is None or viewer is None:
             await self.app(scope, receive, send)
             return
+        self.history.use.count(viewer)
         try:
             response = await self.history.respond(receive, viewer, found[1], time.monotonic())
-        except ClientError:
-            await self.app(scope, receive, send)
-            return
-        self.history.use.count(viewer)
+        except ClientError as error:
+            response = refusal(error)
+        except Exception as failure:  # noqa: BLE001 - as everywhere, nothing of it may be sent
+            response = unexpected(failure)
         await response(scope, receive, send)
 
 

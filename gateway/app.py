@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway import __version__
 from gateway.database.engine import Database
 from gateway.database.migrate import prepare
+from gateway.database.replicas import Replicas
 from gateway.database.required import KEYS, missing
 from gateway.database.tables import batch_callback_deliveries
 from gateway.errors import SchemaBehind, TelemetryMissing, UnsafeSettings
@@ -154,7 +156,14 @@ def databases_of(settings: Settings) -> tuple[Database, Database]:
         "patience": settings.database_wait_seconds,
         "statement_seconds": STATEMENT_SHARE * settings.deadline_seconds,
     }
-    rows = Database(settings.database_url, settings.database_pool_size, schema=settings.database_schema, **waits)
+    rows = Database(
+        settings.database_url,
+        settings.database_pool_size,
+        schema=settings.database_schema,
+        replica_urls=settings.database_replica_urls,
+        max_lag=settings.database_replica_max_lag_seconds,
+        **waits,
+    )
     if settings.keys_database_url is None:
         return rows, rows
     return rows, Database(settings.keys_database_url, KEYS_POOL_SIZE, **waits)
@@ -238,7 +247,7 @@ def eyes_of(settings: Settings, database: Database, metrics_folder: Path | None)
 
 
 def watch(metrics: Metrics, database: Database, documents: Documents) -> None:
-    """Show the pool and the caches of this process."""
+    """Show the pool, the replicas and the caches of this process."""
     pool, cache, statements = database.source.pool, documents.cache, prepared_for.cache_info
     metrics.watch("gateway_pool_size", lambda: pool.size)
     metrics.watch("gateway_pool_in_use", lambda: pool.in_use)
@@ -249,6 +258,11 @@ def watch(metrics: Metrics, database: Database, documents: Documents) -> None:
     metrics.watch("gateway_cache_entries", lambda: statements().currsize, "statements")
     metrics.watch("gateway_cache_hits_total", lambda: statements().hits, "statements")
     metrics.watch("gateway_cache_misses_total", lambda: statements().misses, "statements")
+    if isinstance(database.source, Replicas):
+        metrics.watch("gateway_database_up", partial(getattr, database.source.primary, "is_up"), "primary", "0")
+        for number, replica in enumerate(database.source.replicas):
+            metrics.watch("gateway_database_up", partial(getattr, replica, "is_up"), "replica", str(number))
+            metrics.watch("gateway_replica_lag_seconds", partial(getattr, replica, "lag"), str(number))
 
 
 def limits_of(settings: Settings) -> Limits:

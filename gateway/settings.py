@@ -60,6 +60,13 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(
         default=10, ge=1, le=1000, description="Connections that one process keeps open to the database."
     )
+    database_replica_urls: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        default=(),
+        description="PostgreSQL servers that follow the one above and are read instead, separated by commas.",
+    )
+    database_replica_max_lag_seconds: float = Field(
+        default=30.0, gt=0, le=86_400, description="How far a replica may be behind before it is left out."
+    )
     database_schema: str | None = Field(
         default=None,
         min_length=1,

@@ -10,6 +10,7 @@ from sqlalchemy import make_url, text
 
 from gateway.app import create_app
 from gateway.database.engine import Database, parse_url
+from gateway.database.replicas import Replicas
 from gateway.errors import DatabaseUnavailable
 from gateway.settings import Settings
 from gateway.viewer import READ
@@ -62,6 +63,7 @@ async def test_a_statement_that_nobody_waits_for_is_stopped(database: Database) 
     endless.cancel()
     with pytest.raises(asyncio.CancelledError):
         await endless
+    assert not isinstance(database.source, Replicas)
     await asyncio.wait_for(asyncio.gather(*database.source._settling), 5)
     assert database.source.pool.in_use == 0
     if database.dialect == "postgresql":

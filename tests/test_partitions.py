@@ -92,9 +92,9 @@ class _Asked(Database):
         super().__init__(url)
         self.asked: list[tuple[str, list[Any]]] = []
 
-    async def run(self, prepared: Prepared, values: Mapping[str, Any]) -> Any:
+    async def run(self, prepared: Prepared, values: Mapping[str, Any], *, newest: bool = False) -> Any:
         self.asked.append((prepared.text, prepared.arguments(values)))
-        return await super().run(prepared, values)
+        return await super().run(prepared, values, newest=newest)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from gateway.database.findings import Finding, Weight, by_weight
 from gateway.database.inspection import inspect_tables
 from gateway.database.migrate import check_revision
 from gateway.database.required import KEYS, ROWS
-from gateway.database.surroundings import inspect_surroundings
+from gateway.database.surroundings import inspect_replicas, inspect_surroundings
 from gateway.errors import DatabaseUnavailable, OperatorError, SchemaBehind
 from gateway.http.tokens import tokens_of
 from gateway.reading.hot_statements import inspect_plans
@@ -66,6 +66,7 @@ async def examine(settings: Settings) -> tuple[str, list[Finding]]:
             ]
         if all(found.weight is not Weight.ERROR for found in findings):
             findings += await inspect_plans(rows)
+        findings += await inspect_replicas(rows)
     finally:
         for opened in {rows, keys}:
             await opened.close()

@@ -8,11 +8,13 @@ ten are enough for most; the sum over all processes must stay below what the ser
 
 import asyncio
 import json
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from asyncpg.exceptions import PostgresError
 from sqlalchemy import TextClause, event, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
@@ -20,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from gateway.database.pool import SECONDS_TO_STOP
 from gateway.database.postgresql import PostgreSQL
+from gateway.database.replicas import Replicas
 from gateway.database.sqlite import BUSY_MS, SQLite
 from gateway.database.statements import Prepared
 from gateway.database.types import AnyRow, AnySelect
@@ -32,6 +35,8 @@ DRIVERS = {
     "postgresql": "postgresql+asyncpg",
 }
 NOT_FOR_THE_DRIVER = {"prepared_statement_cache_size", "prepared_statement_name_func", "async_fallback"}
+REPLICA_URLS = "GATEWAY_DATABASE_REPLICA_URLS"
+REFUSED = (sqlite3.Error, PostgresError)  # what a statement fails with that the database does not accept
 ONE = text("SELECT 1")
 
 
@@ -42,6 +47,9 @@ class Database:
     take `statement_seconds`, and `schema` is where tables are looked for, instead of the role's search path; neither
     where `?prepared_statement_cache_size=0` in the URL tells that there is a pooler in transaction mode, such as
     PgBouncer, which knows neither prepared statements nor settings of a session.
+
+    `replica_urls` are those of PostgreSQL servers that follow it: they are read instead, while they answer and are no
+    more than `max_lag` seconds behind.
     """
 
     def __init__(
@@ -52,41 +60,51 @@ class Database:
         schema: str | None = None,
         patience: float = 10.0,
         statement_seconds: float | None = None,
+        replica_urls: Sequence[str] = (),
+        max_lag: float = 30.0,
     ) -> None:
         self.url = parse_url(url)
         self.schema = schema
-        session = {} if self._has_pooler else in_schema(self.dialect, schema)
-        self.engine = self._engine(pool_size, session)
+        self.engine = self._engine(pool_size)
         self.on_statement: list[Callable[[str], None]] = []
-        arguments, options = self.engine.dialect.create_connect_args(self.url)
-        self.source: SQLite | PostgreSQL
+        self.source: SQLite | PostgreSQL | Replicas
         if self.dialect == "sqlite":
+            if replica_urls:
+                raise DatabaseUnavailable(f"{REPLICA_URLS} is for PostgreSQL: SQLite has no replicas.")
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
+            arguments, options = self.engine.dialect.create_connect_args(self.url)
             self.source = SQLite(arguments, options, pool_size, patience=patience)
         else:
-            address = {name: value for name, value in options.items() if name not in NOT_FOR_THE_DRIVER}
-            self.source = PostgreSQL(
-                address,
-                pool_size,
-                session,
-                statement_seconds=statement_seconds,
-                patience=patience,
-                pooler=self._has_pooler,
+            primary, *replicas = (
+                PostgreSQL(
+                    self._address(url),
+                    pool_size,
+                    self._session(url),
+                    statement_seconds=statement_seconds,
+                    patience=patience,
+                    pooler=has_pooler(url),
+                )
+                for url in (self.url, *map(_parse_replica_url, replica_urls))
             )
+            self.source = Replicas(primary, replicas, max_lag) if replicas else primary
+        self._run_newest = self.source.newest if isinstance(self.source, Replicas) else self.source.run
 
-    def _engine(self, pool_size: int, session: dict[str, str]) -> AsyncEngine:
+    def _engine(self, pool_size: int) -> AsyncEngine:
+        session = self._session(self.url)
         options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "hide_parameters": True}
         if session:
             options["connect_args"] = {"server_settings": session}
-        if self._has_pooler:
+        if has_pooler(self.url):
             # asyncpg's own as well: behind PgBouncer the next transaction may find another statement by that name.
             options["connect_args"] = {"statement_cache_size": 0}
         return create_async_engine(self.url, json_serializer=_compact_json, **options)
 
-    @property
-    def _has_pooler(self) -> bool:
-        """Whether the URL says that statements must go without names, as behind PgBouncer in transaction mode."""
-        return self.url.query.get("prepared_statement_cache_size") == "0"
+    def _session(self, url: URL) -> dict[str, str]:
+        return {} if has_pooler(url) else in_schema(self.dialect, self.schema)
+
+    def _address(self, url: URL) -> dict[str, Any]:
+        _, options = self.engine.dialect.create_connect_args(url)
+        return {name: value for name, value in options.items() if name not in NOT_FOR_THE_DRIVER}
 
     @property
     def dialect(self) -> str:
@@ -97,8 +115,10 @@ class Database:
         """The statement, compiled for this database."""
         return Prepared(statement, self.engine.dialect)
 
-    async def run(self, prepared: Prepared, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
-        """The rows of a reading statement, as the driver returns them.
+    async def run(
+        self, prepared: Prepared, values: Mapping[str, Any], *, newest: bool = False
+    ) -> Sequence[Sequence[Any]]:
+        """The rows of a reading statement, as the driver returns them; the `newest` are the primary's, if it answers.
 
         `Unavailable` where the database does not answer. When the caller is cancelled, nobody waits for the statement:
         it is stopped, and its connection comes back to the pool, or is cut where the database does not answer.
@@ -106,14 +126,15 @@ class Database:
         for note in self.on_statement:
             note(prepared.text)
         started = time.perf_counter()
-        rows = await self.source.run(prepared.text, prepared.arguments(values))
+        run = self._run_newest if newest else self.source.run
+        rows = await run(prepared.text, prepared.arguments(values))
         exchange.get().fetched(prepared.summary, started, len(rows))
         return rows
 
-    async def fetch(self, statement: AnySelect | TextClause) -> Sequence[AnyRow]:
+    async def fetch(self, statement: AnySelect | TextClause, *, newest: bool = False) -> Sequence[AnyRow]:
         """The rows of a reading statement that is not asked twice."""
         prepared = self.prepare(statement)
-        return prepared.rows(await self.run(prepared, {}))
+        return prepared.rows(await self.run(prepared, {}, newest=newest))
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
@@ -130,8 +151,8 @@ class Database:
     async def check(self) -> None:
         """Raise `DatabaseUnavailable`, in one line, unless the database answers."""
         try:
-            await self.fetch(ONE)
-        except (SQLAlchemyError, OSError, Unavailable) as failure:
+            await self.fetch(ONE, newest=True)
+        except (*REFUSED, SQLAlchemyError, OSError, Unavailable) as failure:
             reason = _reason(failure.__cause__ if isinstance(failure, Unavailable) and failure.__cause__ else failure)
             raise DatabaseUnavailable(f"No database answers at {self.url!r}: {reason}") from failure
 
@@ -141,21 +162,34 @@ class Database:
         await asyncio.wait({asyncio.ensure_future(self.engine.dispose())}, timeout=SECONDS_TO_STOP)
 
 
-def parse_url(url: str) -> URL:
-    """The URL with the driver that the gateway uses; `DatabaseUnavailable` where it is none that it can use."""
+def parse_url(url: str, setting: str = "GATEWAY_DATABASE_URL") -> URL:
+    """The URL with the driver that the gateway uses; `DatabaseUnavailable` where it is none that it can use.
+
+    `setting` is where it comes from.
+    """
     try:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
     except (ArgumentError, NoSuchModuleError, ValueError) as failure:
-        raise DatabaseUnavailable("GATEWAY_DATABASE_URL is not a database URL.") from failure
+        raise DatabaseUnavailable(f"{setting} is not a database URL.") from failure
     if backend == "sqlite" and parsed.database in {None, "", ":memory:"}:
-        raise DatabaseUnavailable("GATEWAY_DATABASE_URL must name a file: sqlite+aiosqlite:///gateway.db.")
+        raise DatabaseUnavailable(f"{setting} must name a file: sqlite+aiosqlite:///gateway.db.")
     driver = DRIVERS.get(backend)
     if driver is None or ("+" in parsed.drivername and parsed.drivername != driver):
-        raise DatabaseUnavailable(
-            f"GATEWAY_DATABASE_URL names {parsed.drivername}; use sqlite+aiosqlite or postgresql+asyncpg."
-        )
+        raise DatabaseUnavailable(f"{setting} names {parsed.drivername}; use sqlite+aiosqlite or postgresql+asyncpg.")
     return parsed.set(drivername=driver)
+
+
+def _parse_replica_url(url: str) -> URL:
+    parsed = parse_url(url, REPLICA_URLS)
+    if parsed.get_backend_name() != "postgresql":
+        raise DatabaseUnavailable(f"{REPLICA_URLS} names {parsed.drivername}; use postgresql+asyncpg.")
+    return parsed
+
+
+def has_pooler(url: URL) -> bool:
+    """Whether the URL says that statements must go without names, as behind PgBouncer in transaction mode."""
+    return url.query.get("prepared_statement_cache_size") == "0"
 
 
 def in_schema(dialect: str, schema: str | None) -> dict[str, str]:

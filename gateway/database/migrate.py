@@ -11,9 +11,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Table, inspect, text
-from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.database.engine import Database
+from gateway.database.engine import REFUSED, Database
 from gateway.database.required import ROWS, missing
 from gateway.database.tables import metadata
 from gateway.errors import DatabaseUnavailable, OperatorError, SchemaBehind
@@ -90,11 +89,10 @@ async def revision(database: Database) -> str | None:
 
     The platform may use Alembic, too: the gateway's own revisions are four digits, Alembic's usual ones are not.
     """
-    with suppress(SQLAlchemyError):  # no such table, or not for this role
-        async with database.connect() as connection:
-            for found in await connection.scalars(REVISION):
-                if OWN_REVISION.fullmatch(found):
-                    return str(found)
+    with suppress(*REFUSED):  # no such table, or not for this role
+        for (found,) in await database.fetch(REVISION, newest=True):
+            if OWN_REVISION.fullmatch(found):
+                return str(found)
     return None
 
 

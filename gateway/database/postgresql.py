@@ -45,7 +45,7 @@ class PostgreSQL:
         if statement_seconds is not None and not pooler:
             self._session["statement_timeout"] = str(int(statement_seconds * 1000))
         self._settling: set[asyncio.Task[None]] = set()
-        self.pool: Pool[Any] = Pool(self._connect, lambda connection: connection.is_closed(), size, patience)
+        self.pool: Pool[Any] = Pool(self.connect, lambda connection: connection.is_closed(), size, patience)
 
     async def run(self, text: str, arguments: Sequence[Any]) -> Sequence[Sequence[Any]]:
         """The rows of one statement, as asyncpg's records.
@@ -70,11 +70,7 @@ class PostgreSQL:
         await asyncio.gather(*self._settling)
         await self.pool.opened(SECONDS_TO_STOP)
         for connection in self.pool.empty():
-            try:
-                async with asyncio.timeout(SECONDS_TO_STOP):
-                    await connection.close()
-            except (TimeoutError, *LOST):
-                connection.terminate()
+            await close(connection)
 
     def cut(self) -> None:
         """Cut every connection: whoever waits for an answer learns now that there will be none."""
@@ -121,7 +117,8 @@ class PostgreSQL:
         finally:
             self.pool.give(connection)
 
-    async def _connect(self) -> Any:
+    async def connect(self) -> Any:
+        """A connection outside the pool, for the caller to close."""
         connection = await asyncpg.connect(
             **self._address,
             timeout=SECONDS_TO_CONNECT,
@@ -132,6 +129,15 @@ class PostgreSQL:
         for kind in ("json", "jsonb"):
             await connection.set_type_codec(kind, encoder=str, decoder=json.loads, schema="pg_catalog")
         return connection
+
+
+async def close(connection: Any) -> None:
+    """Close a connection in order, or cut it where the server gives no answer."""
+    try:
+        async with asyncio.timeout(SECONDS_TO_STOP):
+            await connection.close()
+    except (TimeoutError, *LOST):
+        connection.terminate()
 
 
 def _unavailable(failure: BaseException) -> Unavailable:

@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Column, Table, exists, select
-from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.database.engine import Database
+from gateway.database.engine import REFUSED, Database
 from gateway.database.tables import (
     api_keys,
     batch_callback_deliveries,
@@ -36,14 +35,13 @@ async def missing(database: Database, tables: Iterable[Table]) -> list[str]:
 async def _refusal(database: Database, *tables: Table) -> str | None:
     asked = [exists(select(*read_columns(table)).limit(0)) for table in tables]
     try:
-        async with database.connect() as connection:
-            await connection.execute(select(*asked))
-    except SQLAlchemyError as failure:
+        await database.fetch(select(*asked), newest=True)
+    except REFUSED as failure:
         return in_its_words(failure)
     return None
 
 
-def in_its_words(failure: SQLAlchemyError) -> str:
+def in_its_words(failure: Exception) -> str:
     """What the database itself says of a statement that failed, in one line."""
     said = str(getattr(failure, "orig", None) or failure).strip()
     return (said.splitlines() or [type(failure).__name__])[0].rpartition(">: ")[2]

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from gateway.database.engine import Database
 from gateway.database.findings import Finding, Weight
 from gateway.database.mending import Mending
+from gateway.database.replicas import Replica, Replicas
 
 OLDEST_POSTGRES = 13
 OLDEST_SQLITE = (3, 35)
@@ -43,6 +44,29 @@ async def inspect_surroundings(database: Database, deadline: float) -> tuple[str
         *of_timeout(timeout, deadline, told.role),
         *of_pooler(pooled, database.schema),
     ]
+
+
+async def inspect_replicas(database: Database) -> list[Finding]:
+    """What is wrong with the servers that are read instead of the primary."""
+    if not isinstance(database.source, Replicas):
+        return []
+    await database.source.begin()
+    return [found for replica in database.source.replicas for found in of_replica(replica)]
+
+
+def of_replica(replica: Replica) -> Iterator[Finding]:
+    """What to say of a replica that has been looked at."""
+    name = f"The {replica.name}"
+    if not replica.is_up or replica.pulse is None:
+        yield Finding(Weight.WARNING, "REPLICA_SILENT", f"{name} does not answer: {replica.reason}.")
+    elif not replica.pulse.in_recovery:
+        message = f"{name} follows no other server: it is left out. Name replicas of the database only."
+        yield Finding(Weight.WARNING, "NO_REPLICA", message)
+    elif replica.lag > replica.max_lag:
+        message = f"{name} is {replica.lag:.0f} s behind, more than {replica.max_lag:g} s: it is left out."
+        yield Finding(Weight.WARNING, "REPLICA_LAG", message)
+    else:
+        yield Finding(Weight.INFO, "REPLICA", f"{name} answers and is {replica.lag:.1f} s behind.")
 
 
 def of_postgres(number: int) -> Iterator[Finding]:

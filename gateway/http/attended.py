@@ -58,10 +58,10 @@ class Begun(Generic[T]):
             yield self._waits_for
         except BaseException as thrown:  # noqa: BLE001 - it is the work's to handle
             try:
-                following = self._work.throw(thrown)
+                self._waits_for = self._work.throw(thrown)
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
-            yield following
+            return (yield from self.__await__())
         return (yield from self._work.__await__())
 
 

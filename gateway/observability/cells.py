@@ -14,12 +14,21 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 from uuid import uuid4
 
 CELLS = 65_536  # of one process, half a megabyte of which only the pages in use exist; more than all labels can name
 
 Name = tuple[str, ...]
 """A metric, the values of its labels, and for a histogram which part of it."""
+
+
+class Total(NamedTuple):
+    """The sum over all processes there have been, the sum over those that live, and the largest of these."""
+
+    ever: float = 0.0
+    now: float = 0.0
+    most: float = 0.0
 
 
 class Cells:
@@ -40,12 +49,14 @@ class Cells:
                 file.write(b"".join(json.dumps(name).encode() + b"\n" for name in names))
         return first
 
-    def totals(self) -> dict[Name, tuple[float, float]]:
-        """By name: the sum over all processes there have been, and over those that live."""
-        totals: defaultdict[Name, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
+    def totals(self) -> dict[Name, Total]:
+        """By name, over all processes."""
+        totals: defaultdict[Name, Total] = defaultdict(Total)
         for name, value, lives in self._all():
-            ever, now = totals[name]
-            totals[name] = ever + value, now + value * lives
+            ever, now, most = totals[name]
+            totals[name] = (
+                Total(ever + value, now + value, max(most, value)) if lives else Total(ever + value, now, most)
+            )
         return totals
 
     def _all(self) -> Iterator[tuple[Name, float, bool]]:

@@ -36,7 +36,7 @@ class Exchange:
     `operation` is the GraphQL operation's name, empty where it has none, and `kind` `query` or `mutation`. `document`
     gives the normalised document, and is called only when somebody wants to see it. `planned` tells the fast path from
     the ordinary executor. `code` is the first error's, or `OK`. `key` is the API key's id, or `jwt`. `bytes` are those
-    of the answer's body.
+    of the answer's body. `server` is where its reads go, where there are several.
     """
 
     method: str = ""
@@ -56,6 +56,7 @@ class Exchange:
     bytes: int = 0
     metrics: Metrics | None = None
     trace: Trace | None = None
+    server: object = None
 
     def fetched(self, summary: str, started: float, rows: int) -> None:
         """Note a statement that has just ended.
@@ -72,5 +73,8 @@ class Exchange:
             self.trace.statement(summary, seconds, rows)
 
 
-exchange: ContextVar[Exchange] = ContextVar("exchange", default=Exchange())  # noqa: B039 - outside of requests
-"""The request that is being answered; outside of one, a record that nobody reads."""
+OUTSIDE = Exchange()
+"""The record outside of requests, which nobody reads."""
+
+exchange: ContextVar[Exchange] = ContextVar("exchange", default=OUTSIDE)
+"""The request that is being answered, or `OUTSIDE`."""

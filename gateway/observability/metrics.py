@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from gateway.errors import GatewayError, LimitExceeded, RateLimited
-from gateway.observability.cells import Cells, Name, mark_dead
+from gateway.observability.cells import Cells, Name, Total, mark_dead
 
 FACES = frozenset({"graphql", "rest", "probe", "other"})
 OK = "OK"
@@ -27,6 +27,7 @@ NAMES = 100  # operations, and keys, that one process tells apart
 LONGEST = 100  # characters of such a name
 PUBLISHED_SECONDS = 1.0  # how old what is known of another worker's pool and caches may be
 SUM = "sum"
+NOTHING = Total()
 
 REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 STATEMENT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0)
@@ -34,12 +35,16 @@ STATEMENT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 1
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A metric as Prometheus knows it; one with `buckets` is a histogram of seconds."""
+    """A metric as Prometheus knows it; one with `buckets` is a histogram of seconds.
+
+    A gauge is the sum over the workers, or the largest where what they see is the `same` for all.
+    """
 
     name: str
     text: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
+    same: bool = False
 
     @property
     def kind(self) -> str:
@@ -65,6 +70,8 @@ FAMILIES = {
         Family("gateway_pool_size", "Connections that may be open to the database."),
         Family("gateway_pool_in_use", "Connections that run a statement."),
         Family("gateway_pool_waiting", "Statements that wait for a connection."),
+        Family("gateway_database_up", "Whether a server of the database answers.", ("role", "server"), same=True),
+        Family("gateway_replica_lag_seconds", "How far a replica is behind the primary.", ("server",), same=True),
         Family("gateway_cache_entries", "What a cache holds.", ("cache",)),
         Family("gateway_cache_hits_total", "What was found in a cache.", ("cache",)),
         Family("gateway_cache_misses_total", "What was not found in a cache.", ("cache",)),
@@ -158,7 +165,7 @@ class Metrics(Collector):
         """All metrics, of all processes."""
         for cell, read in self._watched:
             self._values[cell] = read()
-        found: dict[str, dict[Name, dict[str, tuple[float, float]]]] = {name: {} for name in FAMILIES}
+        found: dict[str, dict[Name, dict[str, Total]]] = {name: {} for name in FAMILIES}
         for (name, part, *labels), numbers in self._cells.totals().items():
             found[name].setdefault(tuple(labels), {})[part] = numbers
         for family in FAMILIES.values():
@@ -205,22 +212,22 @@ class Metrics(Collector):
         return cell
 
 
-def _metric(family: Family, found: dict[Name, dict[str, tuple[float, float]]]) -> Metric:
+def _metric(family: Family, found: dict[Name, dict[str, Total]]) -> Metric:
     metric: Metric
     if family.buckets:
         metric = HistogramMetricFamily(family.name, family.text, labels=family.labels)
         for labels, parts in found.items():
             buckets, count = [], 0.0
             for bound in family.bounds:
-                count += parts.get(bound, (0.0, 0.0))[0]
+                count += parts.get(bound, NOTHING).ever
                 buckets.append((bound, count))
-            metric.add_metric(labels, buckets, parts.get(SUM, (0.0, 0.0))[0])
+            metric.add_metric(labels, buckets, parts.get(SUM, NOTHING).ever)
         return metric
     if family.kind == "gauge":
         metric = GaugeMetricFamily(family.name, family.text, labels=family.labels)
     else:
         metric = CounterMetricFamily(family.name, family.text, labels=family.labels)
     for labels, parts in found.items():
-        ever, now = parts[""]
-        metric.add_metric(labels, now if family.kind == "gauge" else ever)
+        ever, now, most = parts[""]
+        metric.add_metric(labels, ever if family.kind == "counter" else most if family.same else now)
     return metric

@@ -87,7 +87,7 @@ async def find_key(database: Database, token: str) -> ApiKey | None:
     """The key with this token, or None where it is unknown or revoked."""
     columns = (api_keys.c.id, api_keys.c.org_id, api_keys.c.name, api_keys.c.scopes)
     statement = select(*columns).where(api_keys.c.key_hash == _hash(token), api_keys.c.revoked_at.is_(None))
-    for row in await database.fetch(statement):
+    for row in await database.fetch(statement, newest=True):  # a key that was just made, or just revoked
         return ApiKey(row.id, row.org_id, row.name, frozenset(row.scopes))
     return None
 

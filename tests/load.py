@@ -71,6 +71,11 @@ class Client:
             what = f"lost: {failure!r}"
         return Answered(what, sent, time.perf_counter())
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection may be used again."""
+        return self._streams is not None
+
     def close(self) -> None:
         """Hang up."""
         if self._streams is not None:

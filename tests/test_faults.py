@@ -5,12 +5,14 @@ is checked. `MEASURING` is what the client may take to notice an answer: it shar
 """
 
 import asyncio
+import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -19,14 +21,18 @@ from sqlalchemy import make_url
 
 from gateway.database.engine import Database
 from gateway.database.migrate import migrate
+from gateway.database.pool import SHORTEST_LINE
+from gateway.database.tables import batch_callback_deliveries, batches
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key
+from tests.benchmark.refusal import Refused
 from tests.benchmark.requests import get, post
 from tests.benchmark.servers import gateway, running
 from tests.load import ALLOWED, LATE, RIGHT, Answered, Asked, Client, load
 from tests.proxy import HOST, Proxy, proxied
-from tests.rows import OURS, history, identifier, store
+from tests.rows import OURS, batch, delivery, history, identifier, store
 from tests.servers import Server, postgres_server
+from tests.test_server_life import served
 
 DEADLINE = 1.0
 GRACE = 0.25  # seconds after the deadline in which every answer must be there
@@ -36,6 +42,7 @@ PATIENCE = 20.0  # seconds that no test needs, unless it fails
 CLIENTS, RATE = 30, 200.0
 POOL = 5
 KEY = "gw_faults"
+LONG, BYTES = identifier(0xBA, 9), 40_000  # a batch of 250 deliveries with payloads of so many bytes
 DELIVERIES = "callbackDeliveries { id statusCode attempts { id attemptNumber createdAt } }"
 ONE = f"query One($id: ID!) {{ batch(id: $id) {{ id createdAt callbackHealth {DELIVERIES} }} }}"
 PAGE = f"{{ batches(first: 3) {{ nodes {{ id {DELIVERIES} }} totalCount {{ value precision }} }} }}"
@@ -45,7 +52,6 @@ RUNNING = (
     "AND backend_type = 'client backend'"
 )
 OPEN = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'callback-gateway'"
-LOCK = "LOCK TABLE batches, batch_callback_deliveries IN ACCESS EXCLUSIVE MODE"
 
 
 @dataclass
@@ -64,26 +70,26 @@ class Scene:
 
     @asynccontextmanager
     async def loaded(self) -> AsyncIterator[None]:
-        """A load meanwhile. It breaks nothing by itself, and in the end, at most 5 s later, all is right again."""
+        """A load, which breaks nothing by itself, and meanwhile a fault.
+
+        At most 5 s after it is healed all answers are right. None was wrong or too late, and nothing is left behind on
+        the server.
+        """
+        self.answers.clear()
         async with load(self.port, cycle(self.asked), self.answers.append, clients=CLIENTS, rate=RATE):
             await until(lambda: len(self.answers) >= CLIENTS)
             assert set(self.seen()) == {RIGHT}
             yield
             healed = time.perf_counter()
             await until(lambda: self._are_right(healed), SECONDS_TO_RECOVER)
+        assert set(self.seen()) <= ALLOWED, self.seen()
+        assert max(answered.seconds for answered in self.answers) < DEADLINE + GRACE + MEASURING
+        assert count(self.server, OPEN) <= POOL + 1  # the one more is for what the gateway writes
+        await until(lambda: count(self.server, RUNNING) == 0)
 
     def _are_right(self, since: float) -> bool:
         last = [answered for answered in self.answers[-2 * CLIENTS :] if answered.sent > since]
         return len(last) == 2 * CLIENTS and {answered.what for answered in last} == {RIGHT}
-
-    def check(self) -> None:
-        """Nothing was wrong or too late, and nothing is left on the server."""
-        assert set(self.seen()) <= ALLOWED, self.seen()
-        assert max(answered.seconds for answered in self.answers) < DEADLINE + GRACE + MEASURING
-        assert self.count(OPEN) <= POOL + 1  # the one more is for what the gateway writes
-
-    def count(self, statement: str) -> int:
-        return int(self.server.sql(statement))
 
 
 async def until(what: Callable[[], bool], seconds: float = PATIENCE) -> None:
@@ -100,10 +106,27 @@ def server() -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="module")
+async def broken(server: Server) -> AsyncIterator[Scene]:
+    """One gateway for many faults."""
+    async with scene(server) as broken:
+        yield broken
+
+
+def count(server: Server, statement: str) -> int:
+    return int(server.sql(statement))
+
+
 async def furnish(url: str) -> None:
     database = Database(url)
     await migrate(database)
-    await store(database, history(5, deliveries=3))
+    long = batch(9)
+    payload = b"x" * BYTES
+    deliveries = [delivery(long, number, payload_bytes=payload) for number in range(1000, 1250)]
+    rows = history(5, deliveries=3)
+    rows[batches].append(long)
+    rows[batch_callback_deliveries] += deliveries
+    await store(database, rows)
     await create_key(database, OURS, "faults", [READ], KEY)
     await database.close()
 
@@ -129,89 +152,192 @@ async def scene(server: Server, **settings: str) -> AsyncIterator[Scene]:
                 asked.append(Asked(request, client.body))
             client.close()
             yield Scene(server, proxy, served.address.port, served.process, asked)
-        await until(lambda: server.sql(OPEN) == "0")
+        await until(lambda: count(server, OPEN) == 0)
 
 
 @asynccontextmanager
-async def locked(server: Server) -> AsyncIterator[None]:
-    """Meanwhile no statement that reads deliveries ends by itself."""
+async def locked(server: Server, tables: str = "batches, batch_callback_deliveries") -> AsyncIterator[None]:
+    """Meanwhile no statement that reads these tables ends by itself."""
     connection: Any = await asyncpg.connect(server.url())
     async with connection.transaction():
-        await connection.execute(LOCK)
+        await connection.execute(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")
         yield
     await connection.close()
 
 
-async def test_connections_that_are_reset_are_replaced(server: Server) -> None:
-    async with scene(server) as broken:
-        async with broken.loaded():
-            for _ in range(5):
-                before = len(broken.answers)
-                broken.proxy.reset()
-                await until(lambda before=before: len(broken.answers) > before + CLIENTS)  # type: ignore[misc]
-        broken.check()
+async def test_connections_that_are_reset_are_replaced(broken: Scene) -> None:
+    async with broken.loaded():
+        for _ in range(5):
+            before = len(broken.answers)
+            broken.proxy.reset()
+            await until(lambda before=before: len(broken.answers) > before + CLIENTS)  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("plans", ["true", "false"])
-async def test_a_black_hole_is_answered_for_at_the_deadline(server: Server, plans: str) -> None:
-    async with scene(server, plans=plans) as broken:
-        async with broken.loaded():
-            broken.proxy.hole()
-            await until(lambda: broken.seen()[LATE] > 2 * CLIENTS)
-            broken.proxy.heal()
-        broken.check()
+async def test_a_black_hole_is_answered_for_at_the_deadline(broken: Scene) -> None:
+    async with broken.loaded():
+        broken.proxy.hole()
+        await until(lambda: broken.seen()[LATE] >= CLIENTS)
+        broken.proxy.heal()
 
 
-async def test_looking_up_keys_is_within_the_same_deadline(server: Server) -> None:
-    async with scene(server, credential_cache_seconds="0") as broken:
-        async with broken.loaded():
-            broken.proxy.latency = DEADLINE * 0.4  # each way
-            await until(lambda: broken.seen()[LATE] > CLIENTS)
-            broken.proxy.heal()
-        broken.check()
-
-
-async def test_latency_beyond_the_deadline_is_answered_for(server: Server) -> None:
-    async with scene(server) as broken:
-        async with broken.loaded():
-            broken.proxy.latency = 2.0
-            await until(lambda: broken.seen()[LATE] > 2 * CLIENTS)
-            broken.proxy.heal()
-        broken.check()
+async def test_latency_beyond_the_deadline_is_answered_for(broken: Scene) -> None:
+    async with broken.loaded():
+        broken.proxy.latency = 2.0
+        await until(lambda: broken.seen()[LATE] >= CLIENTS)
+        broken.proxy.heal()
 
 
 @pytest.mark.parametrize("way", ["fast", "immediate", "kill"])
-async def test_a_database_that_comes_back_is_found_again(server: Server, way: str) -> None:
-    async with scene(server) as broken:
-        async with broken.loaded():
-            await asyncio.to_thread(server.kill if way == "kill" else lambda: server.stop(way))
-            await until(lambda: broken.seen()["UNAVAILABLE"] > CLIENTS)
-            await asyncio.to_thread(server.start)
-        broken.check()
+async def test_a_database_that_comes_back_is_found_again(broken: Scene, way: str) -> None:
+    server = broken.server
+    async with broken.loaded():
+        await asyncio.to_thread(server.kill if way == "kill" else lambda: server.stop(way))
+        await until(lambda: broken.seen()["UNAVAILABLE"] >= CLIENTS)
+        await asyncio.to_thread(server.start)
 
 
-async def test_statements_behind_a_lock_are_ended(server: Server) -> None:
-    async with scene(server) as broken:
-        async with broken.loaded(), locked(server):
-            await until(lambda: broken.seen()[LATE] > 2 * CLIENTS)
-        broken.check()
+async def test_statements_behind_a_lock_are_ended(broken: Scene) -> None:
+    async with broken.loaded(), locked(broken.server):
+        await until(lambda: broken.seen()[LATE] >= CLIENTS)
 
 
-async def test_statements_that_sleep_are_ended(server: Server) -> None:
-    async with scene(server) as broken:
-        async with broken.loaded():
-            server.sql(
-                "BEGIN; ALTER TABLE batches RENAME TO awake;"
-                "CREATE VIEW batches AS SELECT awake.* FROM awake, pg_sleep(600); COMMIT"
-            )
-            await until(lambda: broken.seen()[LATE] > 2 * CLIENTS)
-            server.sql("BEGIN; DROP VIEW batches; ALTER TABLE awake RENAME TO batches; COMMIT")
-        broken.check()
-        await until(lambda: broken.count(RUNNING) == 0)
+async def test_statements_that_sleep_are_ended(broken: Scene) -> None:
+    async with broken.loaded():
+        broken.server.sql(
+            "BEGIN; ALTER TABLE batches RENAME TO awake;"
+            "CREATE VIEW batches AS SELECT awake.* FROM awake, pg_sleep(600); COMMIT"
+        )
+        await until(lambda: broken.seen()[LATE] >= CLIENTS)
+        broken.server.sql("BEGIN; DROP VIEW batches; ALTER TABLE awake RENAME TO batches; COMMIT")
+
+
+async def test_the_ordinary_executor_keeps_the_deadline(server: Server) -> None:
+    async with scene(server, plans="false") as broken, broken.loaded():
+        broken.proxy.hole()
+        await until(lambda: broken.seen()[LATE] >= CLIENTS)
+        broken.proxy.heal()
+
+
+async def test_looking_up_a_key_counts_against_the_deadline(server: Server) -> None:
+    async with scene(server, credential_cache_seconds="0") as broken, broken.loaded():
+        broken.proxy.latency = DEADLINE * 0.4  # each way: one statement is in time, a second one is not
+        await until(lambda: broken.seen()[LATE] >= CLIENTS)
+        broken.proxy.heal()
 
 
 async def test_a_pool_that_is_exhausted_refuses(server: Server) -> None:
     async with scene(server, database_pool_size="1", database_wait_seconds="0.3") as broken:
         async with broken.loaded(), locked(server):
-            await until(lambda: broken.seen()["OVERLOADED"] > CLIENTS and broken.seen()[LATE] > 0)
-        broken.check()
+            await until(lambda: broken.seen()["OVERLOADED"] >= CLIENTS and broken.seen()[LATE] > 0)
+
+
+async def test_probes_are_answered_and_the_end_comes_in_time_though_the_database_is_silent(server: Server) -> None:
+    with pytest.raises(Refused, match="ended"):
+        async with scene(server, grace_seconds="1") as broken:
+            client = Client(broken.port)
+            broken.proxy.hole()
+            assert (await client.ask(Asked(get("/healthz", KEY)))).what == RIGHT
+            assert "wrong: 503" in (await client.ask(Asked(get("/readyz", KEY)))).what
+            assert (await client.ask(broken.asked[0])).what == LATE
+            client.close()
+            broken.process.terminate()
+            await until(lambda: not broken.process.is_running())
+    await until(lambda: count(server, OPEN) == 0)
+
+
+async def test_a_long_history_that_stops_halfway_is_cut_off(server: Server) -> None:
+    """Its clients read a body without an end, which none takes for a whole one."""
+    async with scene(server) as broken:
+        reader, writer = await asyncio.open_connection(HOST, broken.port, limit=1000)
+        writer.write(get(f"/v1/batches/{LONG}/callback", KEY))
+        assert b"transfer-encoding: chunked" in (await reader.readuntil(b"\r\n\r\n")).lower()
+        broken.proxy.hole()
+        said, began = b"", time.perf_counter()
+        with suppress(ConnectionError):
+            while chunk := await reader.read(100_000):
+                said += chunk
+        assert 1_000_000 < len(said) < 250 * BYTES
+        assert not said.endswith(b"0\r\n\r\n")
+        assert time.perf_counter() - began < DEADLINE + GRACE + MEASURING
+        writer.close()
+        broken.proxy.heal()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_sigterm_under_load_leaves_no_request_unanswered(server: Server, tmp_path: Path, workers: str) -> None:
+    settings = {"database_url": server.url(), "drain_seconds": "0.5", "access_log": "false", "slow_seconds": "0"}
+    answers: list[Answered] = []
+    with served(tmp_path, workers, **settings) as gateway_:
+        asked, slow = cycle(map(Asked, requests())), Asked(post("{ viewer { organization { name } } }", KEY))
+
+        async def ask_until_told_to_go(client: Client) -> None:
+            answers.append(await client.ask(next(asked)))
+            while client.is_open:
+                answers.append(await client.ask(next(asked)))
+
+        clients = [asyncio.ensure_future(ask_until_told_to_go(Client(gateway_.port))) for _ in range(CLIENTS)]
+        await until(lambda: len(answers) > 5 * CLIENTS)
+        async with locked(server, "organizations"):
+            waiting = [asyncio.ensure_future(Client(gateway_.port).ask(slow)) for _ in range(CLIENTS)]
+            await until(lambda: count(server, RUNNING) > 0)
+            gateway_.process.send_signal(signal.SIGTERM)
+            await asyncio.gather(*clients)
+            await until(gateway_.is_refused)
+            assert not any(each.done() for each in waiting)
+        answers += await asyncio.gather(*waiting)
+        assert await asyncio.to_thread(gateway_.process.wait, PATIENCE) == 0
+    assert {answered.what for answered in answers} == {RIGHT}
+    await until(lambda: count(server, OPEN) == 0)
+
+
+async def test_clients_that_hang_up_leave_no_statement_running(server: Server) -> None:
+    """A thousand, fifty at a time, so that the statements of all of them run."""
+    request = post(ONE, KEY, {"id": identifier(0xBA, 1)})
+    contestant = gateway("gateway", GATEWAY_DATABASE_POOL_SIZE="50", GATEWAY_LOG_LEVEL="ERROR")
+    async with running(contestant, server.url()) as gateway_, locked(server):
+        watching: Any = await asyncpg.connect(server.url())
+        for _ in range(20):
+            writers = [(await asyncio.open_connection(HOST, gateway_.address.port))[1] for _ in range(50)]
+            for writer in writers:
+                writer.write(request)
+            async with asyncio.timeout(PATIENCE):
+                while await watching.fetchval(RUNNING) < 50:
+                    pass
+                for writer in writers:
+                    writer.close()
+                while await watching.fetchval(RUNNING):
+                    pass
+        await watching.close()
+
+
+async def test_clients_that_drip_harm_nobody(server: Server) -> None:
+    dripped = [b"GET /healthz HTTP/1.1\r\nHost: ", post(PAGE, KEY)[:-30]]
+
+    async def drip(port: int, begin: bytes) -> None:
+        reader, writer = await asyncio.open_connection(HOST, port)
+        writer.write(begin)
+        ended = asyncio.ensure_future(reader.read())
+        while not (await asyncio.wait({ended}, timeout=0.1))[0]:
+            writer.write(b"a")
+        writer.close()
+
+    async with scene(server, head_seconds="1") as broken:
+        async with broken.loaded():
+            dripping = [asyncio.ensure_future(drip(broken.port, dripped[number % 2])) for number in range(200)]
+            async with asyncio.timeout(PATIENCE):
+                await asyncio.gather(*dripping, return_exceptions=True)
+        assert set(broken.seen()) == {RIGHT}
+
+
+async def test_load_beyond_capacity_is_shed_at_once(server: Server) -> None:
+    settings = {"database_pool_size": "2", "deadline_seconds": "30", "database_wait_seconds": "30"}
+    async with scene(server, **settings) as broken:
+        async with locked(server):
+            clients = [Client(broken.port) for _ in range(500)]
+            asking = [asyncio.ensure_future(client.ask(broken.asked[0])) for client in clients]
+            await until(lambda: sum(each.done() for each in asking) >= 500 - 2 - SHORTEST_LINE)
+            assert {each.result().what for each in asking if each.done()} == {"OVERLOADED"}
+        seen = Counter([(await each).what for each in asking])
+        assert seen == {"OVERLOADED": 500 - 2 - SHORTEST_LINE, RIGHT: 2 + SHORTEST_LINE}
+        for client in clients:
+            client.close()

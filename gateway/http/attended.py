@@ -54,15 +54,17 @@ class Begun(Generic[T]):
             self.result = end.value
 
     def __await__(self) -> Generator[Any, Any, T]:
-        try:
-            yield self._waits_for
-        except BaseException as thrown:  # noqa: BLE001 - it is the work's to handle
+        waits_for = self._waits_for
+        while True:
             try:
-                self._waits_for = self._work.throw(thrown)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
-            return (yield from self.__await__())
-        return (yield from self._work.__await__())
+                yield waits_for
+            except BaseException as thrown:  # noqa: BLE001 - it is the work's to handle
+                try:
+                    waits_for = self._work.throw(thrown)
+                except StopIteration as end:
+                    return end.value  # type: ignore[no-any-return]
+            else:
+                return (yield from self._work.__await__())
 
 
 class _Watch:

@@ -8,5 +8,5 @@ from gateway import observability
 
 
 def dashboard() -> None:
-    """Print a Grafana dashboard over the gateway's metrics, as JSON to import."""
+    """Print a Grafana dashboard over the metrics, to import."""
     typer.echo(files(observability).joinpath("dashboard.json").read_text(encoding="utf-8"), nl=False)

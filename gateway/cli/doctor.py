@@ -34,7 +34,10 @@ def doctor(
     database_url: DatabaseUrl = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Look at a database and say what the gateway lacks in it, with the SQL that mends it. Writes nothing."""
+    """Say what a database lacks, with the SQL that mends it.
+
+    Nothing is written. The exit status is 1 where the gateway cannot serve the database as it is.
+    """
     settings = load_settings({"database_url": database_url})
     version, findings = asyncio.run(examine(settings))
     if as_json:

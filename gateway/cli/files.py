@@ -39,7 +39,10 @@ def import_files(
     organization: Organization,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Import batches (.ndjson), or deliveries as the REST endpoint returns them (.json): a file whole or not at all."""
+    """Import batches or deliveries: a file whole or not at all.
+
+    A .ndjson file has batches, as the export writes them; a .json file has deliveries, as the REST endpoint answers.
+    """
 
     async def work(database: Database) -> None:
         for path in files:
@@ -61,7 +64,10 @@ def export(
     output: Annotated[Path | None, typer.Option(help="The file to write; otherwise stdout.")] = None,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Export batches created in [since, until) as the NDJSON that `gateway import` takes."""
+    """Export batches as the NDJSON that the import takes.
+
+    They are those created in [since, until), of all times unless given.
+    """
     batch_ids = [str(id_) for id_ in batch] if batch else None
 
     async def work(database: Database) -> None:

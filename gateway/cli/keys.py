@@ -35,7 +35,10 @@ def list_(
     organization: Annotated[UUID | None, typer.Option(help="Only the keys of this organization.")] = None,
     database_url: KeysUrl = None,
 ) -> None:
-    """List keys: a table, or tab-separated lines where stdout is no terminal."""
+    """List keys, never their text.
+
+    They are a table, or tab-separated lines where stdout is no terminal.
+    """
     wanted = None if organization is None else str(organization)
     rows = [
         (

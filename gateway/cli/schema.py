@@ -34,7 +34,7 @@ def migrate(database_url: DatabaseUrl = None) -> None:
 def schema(
     check: Annotated[Path | None, typer.Option(metavar="FILE", help="Compare with this file instead.")] = None,
 ) -> None:
-    """Print the GraphQL schema, or fail where a file holds another one."""
+    """Print the GraphQL schema, or compare it with a file's."""
     printed = sdl()
     if check is None:
         typer.echo(printed, nl=False)

@@ -8,7 +8,8 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import textwrap
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,8 +33,10 @@ from gateway.writing.demo import Sample, write_sample
 
 BACKLOG = 2048
 ANY_SETTING: dict[str, Any] = {"allow_extra_args": True, "ignore_unknown_options": True}
-SETTINGS = "Every setting is a flag as well: " + ", ".join(
-    f"--{name.replace('_', '-')}" for name in Settings.model_fields
+SETTINGS = "\b\n" + textwrap.fill(  # wrapped here: no flag may be broken at its dashes
+    "Every setting is a flag as well: " + ", ".join(f"--{name.replace('_', '-')}" for name in Settings.model_fields),
+    width=76,
+    break_on_hyphens=False,
 )
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 is any that is free.")]
@@ -47,7 +50,7 @@ def serve(
 ) -> None:
     """Serve the gateway until it is told to stop. An embedded database is migrated first."""
     signal.signal(signal.SIGTERM, _stop)
-    settings = load_settings(_settings_in(context.args))
+    settings = load_settings(_settings_in(context))
     asyncio.run(_make_sure(settings))
     with _listening(host, port) as listener:
         typer.echo(f"Listening on http://{host}:{listener.getsockname()[1]}", err=True)
@@ -55,7 +58,10 @@ def serve(
 
 
 def demo(port: Port = 8000) -> None:
-    """Serve a month of sample history from a temporary folder, which is gone when the server stops."""
+    """Serve a month of sample history.
+
+    It lies in a temporary folder, which is gone when the server stops.
+    """
     signal.signal(signal.SIGTERM, _stop)
     with _listening("127.0.0.1", port) as listener, tempfile.TemporaryDirectory(prefix="gateway-demo-") as folder:
         url = URL.create("sqlite+aiosqlite", database=str(Path(folder, "demo.db"))).render_as_string()
@@ -89,18 +95,20 @@ async def _make_sure(settings: Settings) -> None:
             await opened.close()
 
 
-def _settings_in(arguments: Sequence[str]) -> dict[str, str | None]:
+def _settings_in(context: typer.Context) -> dict[str, str | None]:
     """The settings among the flags: `--max-depth 5` or `--max-depth=5`."""
     given: dict[str, str | None] = {}
-    rest = iter(arguments)
+    rest = iter(context.args)
     for argument in rest:
         flag, equals, value = argument.partition("=")
         name = flag.removeprefix("--").replace("-", "_")
+        if not flag.startswith("-"):
+            context.fail(f"Got unexpected extra argument ({flag})")
         if not flag.startswith("--") or name not in Settings.model_fields:
-            raise typer.BadParameter(f"No such option: {flag}")
+            context.fail(f"No such option: {flag}")
         given[name] = value if equals else next(rest, None)
         if given[name] is None:
-            raise typer.BadParameter(f"Option '{flag}' requires an argument.")
+            context.fail(f"Option '{flag}' requires an argument.")
     return given
 
 

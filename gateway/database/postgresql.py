@@ -82,7 +82,7 @@ class PostgreSQL:
             return await self.pool.take()
         except Overloaded:
             raise
-        except (TimeoutError, exceptions.TooManyConnectionsError, *LOST) as failure:
+        except (TimeoutError, exceptions.PostgresError, *LOST) as failure:  # whatever it is, nobody is let in
             raise _unavailable(failure) from failure
 
     async def _fetch(self, connection: Any, text: str, arguments: Sequence[Any]) -> Sequence[Sequence[Any]]:

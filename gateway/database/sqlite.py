@@ -70,8 +70,7 @@ class SQLite:
             self.pool.give(connection)
             if failure.sqlite_errorcode == sqlite3.SQLITE_ERROR:  # the statement's own fault
                 raise
-            logger.warning("the database does not answer: %s", failure)
-            raise Unavailable("The database does not answer just now.") from failure
+            raise _unavailable(failure) from failure
         except BaseException:
             self.pool.give(connection)
             raise
@@ -126,4 +125,13 @@ class SQLite:
         return connection
 
     async def _connect(self) -> Any:
+        try:
+            self._open(busy_ms=0).close()  # here first: a thread that cannot open it may outlive the loop it reports to
+        except sqlite3.OperationalError as failure:
+            raise _unavailable(failure) from failure
         return await aiosqlite.Connection(lambda: self._open(BUSY_MS), iter_chunk_size=64)
+
+
+def _unavailable(failure: sqlite3.OperationalError) -> Unavailable:
+    logger.warning("the database does not answer: %s", failure)
+    return Unavailable("The database does not answer just now.")

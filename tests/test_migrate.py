@@ -10,7 +10,7 @@ from sqlalchemy import Connection, create_engine, text
 from gateway.database.engine import Database
 from gateway.database.migrate import check_schema, migrate, prepare
 from gateway.database.tables import metadata
-from gateway.errors import SchemaBehind
+from gateway.errors import OperatorError, SchemaBehind
 
 COLUMNS = """
 SELECT table_name, column_name, data_type, is_nullable FROM information_schema.columns
@@ -76,6 +76,19 @@ async def test_a_schema_that_is_behind_names_the_command(database: Database) -> 
         if database.dialect == "postgresql":
             with pytest.raises(SchemaBehind):
                 await prepare(database)
+    finally:
+        async with database.transaction() as connection:
+            await connection.execute(text("UPDATE alembic_version SET version_num = :newest"), {"newest": newest})
+
+
+async def test_a_schema_that_is_ahead_is_served_as_it_is(database: Database) -> None:
+    async with database.transaction() as connection:
+        newest = (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar_one()
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    try:
+        await prepare(database)
+        with pytest.raises(OperatorError, match="A later version"):
+            await migrate(database)
     finally:
         async with database.transaction() as connection:
             await connection.execute(text("UPDATE alembic_version SET version_num = :newest"), {"newest": newest})

@@ -56,8 +56,8 @@ async def prepare(database: Database, tables: Sequence[Table] = ROWS) -> None:
 async def check_schema(database: Database, tables: Sequence[Table] = ROWS) -> None:
     """Raise `SchemaBehind` unless the schema fits, and `DatabaseUnavailable` without an answer.
 
-    One that the gateway migrates must be at the newest revision. Whoever made it, every column of `tables` that the
-    gateway reads must be there, and readable.
+    One that the gateway migrates must be at this version's revision, or a later one. Whoever made it, every column of
+    `tables` that the gateway reads must be there, and readable.
     """
     try:
         async with asyncio.timeout(SECONDS_TO_ANSWER):
@@ -76,9 +76,12 @@ async def check_schema(database: Database, tables: Sequence[Table] = ROWS) -> No
 
 
 async def check_revision(database: Database) -> None:
-    """Raise `SchemaBehind` where another version of the gateway migrated the schema."""
+    """Raise `SchemaBehind` where an earlier version of the gateway migrated the schema.
+
+    A later one adds to it and takes nothing away: gateways that still run, or run again, serve it as before.
+    """
     current, newest = await revision(database), _newest()
-    if current is not None and current != newest:
+    if current is not None and current < newest:
         raise SchemaBehind(
             f"The database's schema is at revision {current}, this version needs {newest}: run `gateway migrate`."
         )
@@ -97,8 +100,8 @@ async def revision(database: Database) -> str | None:
 
 
 @cache
-def _newest() -> str | None:
-    return ScriptDirectory.from_config(_config()).get_current_head()
+def _newest() -> str:
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
 
 
 def _upgrade(connection: Connection) -> None:
@@ -106,6 +109,8 @@ def _upgrade(connection: Connection) -> None:
     revisions = list(connection.scalars(REVISION)) if "alembic_version" in there else []
     if not any(map(OWN_REVISION.fullmatch, revisions)) and (revisions or there & {*metadata.tables}):
         raise OperatorError("The tables are somebody else's: `gateway doctor` says whether the gateway can serve them.")
+    if max(filter(OWN_REVISION.fullmatch, revisions), default="") > _newest():
+        raise OperatorError("A later version of the gateway has migrated the schema: this one serves it as it is.")
     command.upgrade(_config(connection), "head")
 
 

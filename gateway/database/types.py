@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, ClassVar
 
 from sqlalchemy import CHAR, BindParameter, ColumnElement, DateTime, Numeric, Row, Select, String, Text
@@ -76,6 +77,9 @@ class Id(TypeDecorator[str]):
         return _AsText(column, type_=self)
 
 
+zone_of = attrgetter("tzinfo")
+
+
 def _in_utc(value: datetime) -> datetime:
     """asyncpg tells UTC, and for the first and last instant of all no zone at all."""
     return value if value.tzinfo is UTC else value.replace(tzinfo=UTC)
@@ -114,6 +118,8 @@ class UtcDateTime(TypeDecorator[datetime]):
         """What the driver returned for many rows, at once."""
         read = self.readers[dialect.name]
         try:
+            if dialect.name == "postgresql" and set(map(zone_of, values)) == {UTC}:
+                return list(values)
             return list(map(read, values))
         except (TypeError, AttributeError):
             return [None if value is None else read(value) for value in values]

@@ -11,8 +11,9 @@ the ordinary executor answers then, from the start, since reading has no side ef
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from itertools import chain
 from operator import attrgetter
 from types import NoneType
@@ -81,29 +82,38 @@ class Run:
 
 
 class Arguments:
-    """A field's arguments as its resolver takes them: once and for all, or for each request's variables."""
+    """A field's arguments as its resolver takes them. What no variable is in is converted once and for all."""
 
     def __init__(self, definition: GraphQLField, field: StrawberryField, node: FieldNode) -> None:
         self._definition = definition
         self._field = field
         self._node = node
-        self._given = None if _has_variable(node) else self._convert(None)
+        given = node.arguments or ()
+        self._open = {argument.name.value for argument in given if _has_variable(argument.value)}
+        self._opened = self._part(node, self._open)
+        self._fixed = self._convert(*self._part(node, definition.args.keys() - self._open), None)
 
     @property
     def fixed(self) -> bool:
         """Whether they are the same for all requests."""
-        return self._given is not None
+        return not self._open
 
     def of(self, run: Run | None) -> dict[str, Any]:
         """The arguments by name."""
-        return self._given if self._given is not None else self._convert(run)
+        return {**self._fixed, **self._convert(*self._opened, run)} if self._open else self._fixed
 
     def named_by_client(self, run: Run | None) -> dict[str, Any]:
         """The arguments by their names in GraphQL."""
         return get_argument_values(self._definition, self._node, None if run is None else run.variables)
 
-    def _convert(self, run: Run | None) -> dict[str, Any]:
-        given = self.named_by_client(run)
+    def _part(self, node: FieldNode, names: Collection[str]) -> tuple[GraphQLField, FieldNode]:
+        """The field as if it had these arguments alone."""
+        args = {name: argument for name, argument in self._definition.args.items() if name in names}
+        given = tuple(argument for argument in node.arguments or () if argument.name.value in names)
+        return GraphQLField(self._definition.type, args), FieldNode(name=node.name, arguments=given)
+
+    def _convert(self, definition: GraphQLField, node: FieldNode, run: Run | None) -> dict[str, Any]:
+        given = get_argument_values(definition, node, None if run is None else run.variables)
         registry = SCHEMA.schema_converter.scalar_registry
         return convert_arguments(given, self._field.arguments, scalar_registry=registry, config=SCHEMA.config)
 
@@ -119,7 +129,9 @@ class Selection:
         self._varying: list[tuple[Callable[[dict[str, Any]], str], Arguments]] = []
         fields = plan.collect(sets, type_)
         self._fields = [self._field(plan, type_, nodes) for nodes in fields.values()]
-        self._asking = [(index, field) for index, field in enumerate(self._fields) if isinstance(field, Later)]
+        later = [(index, field) for index, field in enumerate(self._fields) if isinstance(field, Later)]
+        self._made = [(index, field) for index, field in later if not field.waits]
+        self._asking = [(index, field) for index, field in later if field.waits]
         names = [f"f{index}" for index in range(len(fields))]
         self._make: Callable[..., Any] = msgspec.defstruct(
             type_.name, names, rename=dict(zip(names, fields, strict=True)), gc=False
@@ -139,6 +151,8 @@ class Selection:
         if not parents.size or not self._fields:
             return [self._make() for _ in range(parents.size)]
         filled: list[Values] = [field.now(parents, run) if isinstance(field, Now) else () for field in self._fields]
+        for index, made in self._made:
+            filled[index] = await made.later(parents, run)
         asking = self._asking
         if len(asking) == 1:
             index, field = asking[0]
@@ -148,6 +162,11 @@ class Selection:
             for (index, _), answer in zip(asking, answers, strict=True):
                 filled[index] = answer
         return list(map(self._make, *filled))
+
+    @property
+    def waits(self) -> bool:
+        """Whether anything below is waited for."""
+        return bool(self._asking)
 
     def _field(self, plan: "_Compiler", type_: GraphQLObjectType, nodes: list[FieldNode]) -> "Now | Later":
         name = nodes[0].name.value
@@ -201,7 +220,12 @@ class Now:
 
 
 class Later:
-    """A field whose values are waited for."""
+    """A field whose values take more than a column: they are waited for, or made of other objects."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for the read path."""
+        return True
 
     async def later(self, parents: Parents, run: Run) -> Values:
         """A value for each parent."""
@@ -274,6 +298,10 @@ class Resolved(Later):
     takes_info: bool
     complete: "Completed"
 
+    @property
+    def waits(self) -> bool:
+        return iscoroutinefunction(self.resolve) or self.complete.waits
+
     async def later(self, parents: Parents, run: Run) -> Values:
         given = self.arguments.of(run)
         if self.takes_info:
@@ -286,6 +314,11 @@ class Resolved(Later):
 
 class Completed:
     """What a field's type makes of its values."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether anything below is waited for."""
+        return False
 
     async def values(self, values: Values, run: Run) -> Values:
         """The values, ready to be written."""
@@ -309,6 +342,10 @@ class Objects(Completed):
     selection: Selection
     nullable: bool
 
+    @property
+    def waits(self) -> bool:
+        return self.selection.waits
+
     async def values(self, values: Values, run: Run) -> Values:
         there = [value for value in values if value is not None]
         made = iter(await self.selection.objects(Things(there), run))
@@ -321,6 +358,10 @@ class Many(Completed):
 
     entries: Completed
     nullable: bool
+
+    @property
+    def waits(self) -> bool:
+        return self.entries.waits
 
     async def values(self, values: Values, run: Run) -> Values:
         if not {type(value) for value in values} <= {list, NoneType}:
@@ -387,8 +428,9 @@ class AskedRows(Asked):
         if not isinstance(question, RowsOf):
             raise Odd(question)
         children: dict[str, list[Any]] = {id_: [] for id_ in unique}
+        add = {id_: few.append for id_, few in children.items()}
         for id_, child in zip(rows.column(question.parent.name), made, strict=True):
-            children[id_].append(child)
+            add[id_](child)
         if self.many:
             return [children[id_] for id_ in ids]
         return _nullable((next(iter(children[id_]), None) for id_ in ids), self.nullable)
@@ -451,6 +493,10 @@ class OfPage(Later):
     """A field of a connection that shows its page."""
 
     selections: Sequence[Selection] = ()
+
+    @property
+    def waits(self) -> bool:
+        return any(selection.waits for selection in self.selections)
 
     async def later(self, parents: Parents, run: Run) -> Values:
         return [await self.of(cast("Paged", parents), run)]
@@ -677,15 +723,10 @@ def _definition(type_: GraphQLObjectType) -> Any:
     return type_.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
 
 
-def _has_variable(node: FieldNode) -> bool:
-    """Whether an argument of the field has a variable in it."""
-    waiting: list[ValueNode] = [argument.value for argument in node.arguments or ()]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, VariableNode):
-            return True
-        if isinstance(value, ListValueNode):
-            waiting += value.values
-        elif isinstance(value, ObjectValueNode):
-            waiting += [field.value for field in value.fields]
-    return False
+def _has_variable(value: ValueNode) -> bool:
+    """Whether there is a variable in a value."""
+    if isinstance(value, ListValueNode):
+        return any(map(_has_variable, value.values))
+    if isinstance(value, ObjectValueNode):
+        return any(_has_variable(field.value) for field in value.fields)
+    return isinstance(value, VariableNode)

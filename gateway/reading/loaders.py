@@ -159,8 +159,10 @@ class PageOf(Question[Page]):
         column = self.table.c[self.order.column]
         after, after_values = parameters("after", self.asked.after, column)
         before, before_values = parameters("before", self.asked.before, column)
-        values = {**after_values, **before_values}
-        return replace(self, asked=replace(self.asked, after=after, before=before)) if values else self, values
+        if not (values := {**after_values, **before_values}):
+            return self, values
+        asked = Slice(self.asked.size, self.asked.backwards, after, before)
+        return PageOf(self.table, self.columns, self.where, self.order, asked), values
 
 
 @dataclass(frozen=True, slots=True)

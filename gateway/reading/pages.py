@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -98,10 +98,11 @@ class Cursors:
 
     binding: str
 
-    @classmethod
-    def of(cls, *bound: Any) -> "Cursors":
+    @staticmethod
+    @lru_cache(maxsize=1_000)
+    def of(*bound: Any) -> "Cursors":
         """The cursors of the list that these values, which print what they hold, describe."""
-        return cls(hashlib.blake2s(repr(bound).encode(errors="surrogatepass"), digest_size=6).hexdigest())
+        return Cursors(hashlib.blake2s(repr(bound).encode(errors="surrogatepass"), digest_size=6).hexdigest())
 
     def encode(self, position: Position) -> str:
         """The cursor of a position."""

@@ -417,9 +417,9 @@ class AskedRows(Asked):
 
     async def answers(self, ids: Values, given: Mapping[str, Any], run: Run) -> Values:
         question = self.question(self.selection.columns(run), **given)
-        unique = list(dict.fromkeys(ids))
-        if not unique:
+        if not ids:
             return []
+        unique = list(dict.fromkeys(ids))
         rows = Rows(*await run.reader.read(question, unique))
         made = await self.selection.objects(rows, run)
         if isinstance(question, RowById):

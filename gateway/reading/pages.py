@@ -98,11 +98,10 @@ class Cursors:
 
     binding: str
 
-    @staticmethod
-    @lru_cache(maxsize=1_000)
-    def of(*bound: Any) -> "Cursors":
+    @classmethod
+    def of(cls, *bound: Any) -> "Cursors":
         """The cursors of the list that these values, which print what they hold, describe."""
-        return Cursors(hashlib.blake2s(repr(bound).encode(errors="surrogatepass"), digest_size=6).hexdigest())
+        return cls(_binding(bound))
 
     def encode(self, position: Position) -> str:
         """The cursor of a position."""
@@ -133,6 +132,11 @@ class Cursors:
             return value, str(UUID(id_))
         except (ValueError, TypeError, AttributeError, OverflowError):
             raise BadCursor(f"{argument} is not a cursor: pass an `endCursor` or `startCursor` as it came.") from None
+
+
+@lru_cache(maxsize=1_000)
+def _binding(bound: tuple[Any, ...]) -> str:
+    return hashlib.blake2s(repr(bound).encode(errors="surrogatepass"), digest_size=6).hexdigest()
 
 
 def parameters(

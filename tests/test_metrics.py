@@ -187,6 +187,14 @@ async def test_processes_of_one_folder_are_summed_and_gauges_end_with_them(tmp_p
     assert value(shown(ours), "gateway_pool_in_use") == 3
 
 
+async def test_what_all_processes_see_is_not_summed(tmp_path: Path) -> None:
+    ours, theirs = Metrics(tmp_path), Metrics(tmp_path)
+    for metrics, seconds in ((ours, 3.0), (theirs, 4.0)):
+        metrics.watch("gateway_replica_lag_seconds", partial(float, seconds), "0")
+        await metrics.publish()
+    assert value(shown(ours), "gateway_replica_lag_seconds", server="0") == 4.0
+
+
 def _scraped(server: Served) -> Samples:
     with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=PATIENCE) as answer:
         return samples(answer.read().decode())

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from gateway.app import create_app
+from gateway.cli.doctor import examine
 from gateway.database.engine import Database
 from gateway.database.migrate import migrate
 from gateway.database.replicas import Course, Pulse, Replicas
@@ -263,6 +264,19 @@ async def test_a_server_that_follows_nobody_is_no_replica(cluster: Cluster, capl
     assert await _port(database) == other.port
     assert [record.message for record in caplog.records] == ["the replica 0 is left out: it follows no other server"]
     await database.close()
+
+
+async def test_the_doctor_looks_at_each_replica(cluster: Cluster, proxies: list[Proxy]) -> None:
+    proxies[2].stop()
+    url, replica_urls = _urls(proxies)
+    settings = Settings(database_url=url, database_replica_urls=(*replica_urls, cluster.primary.url()))
+    _, findings = await examine(settings)
+    found = [(each.code, each.message.split(":")[0]) for each in findings if "replica" in each.message]
+    assert found == [
+        ("REPLICA_SILENT", "The replica 1 does not answer"),
+        ("NO_REPLICA", "The replica 2 follows no other server"),
+        ("REPLICA", "The replica 0 answers and is 0.0 s behind."),
+    ]
 
 
 async def test_a_connection_that_is_ended_is_no_server_that_fails(

@@ -38,6 +38,7 @@ DEADLINE = 1.0
 GRACE = 0.25  # seconds after the deadline in which every answer must be there
 MEASURING = 0.15
 SECONDS_TO_RECOVER = 5.0
+SECONDS_TO_END = 10.0
 PATIENCE = 20.0  # seconds that no test needs, unless it fails
 CLIENTS, RATE = 30, 200.0
 POOL = 5
@@ -95,7 +96,7 @@ class Scene:
 async def until(what: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Wait until something is so."""
     async with asyncio.timeout(seconds):
-        while not what():
+        while not what():  # noqa: ASYNC110 - of another process
             await asyncio.sleep(0.01)
 
 
@@ -228,12 +229,12 @@ async def test_looking_up_a_key_counts_against_the_deadline(server: Server) -> N
 
 
 async def test_a_pool_that_is_exhausted_refuses(server: Server) -> None:
-    async with scene(server, database_pool_size="1", database_wait_seconds="0.3") as broken:
-        async with broken.loaded(), locked(server):
-            await until(lambda: broken.seen()["OVERLOADED"] >= CLIENTS and broken.seen()[LATE] > 0)
+    settings = {"database_pool_size": "1", "database_wait_seconds": "0.3"}
+    async with scene(server, **settings) as broken, broken.loaded(), locked(server):
+        await until(lambda: broken.seen()["OVERLOADED"] >= CLIENTS and broken.seen()[LATE] > 0)
 
 
-async def test_probes_are_answered_and_the_end_comes_in_time_though_the_database_is_silent(server: Server) -> None:
+async def test_probes_are_answered_and_the_end_comes_though_the_database_is_silent(server: Server) -> None:
     with suppress(Refused):  # since it ended
         async with scene(server, grace_seconds="1") as broken:
             client = Client(broken.port)
@@ -243,7 +244,8 @@ async def test_probes_are_answered_and_the_end_comes_in_time_though_the_database
             assert (await client.ask(broken.asked[0])).what == LATE
             client.close()
             broken.process.terminate()
-            await until(lambda: not broken.process.is_running())
+            await until(lambda: not broken.process.is_running(), SECONDS_TO_END)
+            broken.proxy.heal()
     await until(lambda: count(server, OPEN) == 0)
 
 

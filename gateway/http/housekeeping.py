@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 Job = Callable[[], Awaitable[None]]
 
 INTERVAL = 60.0  # seconds
+SECONDS_AT_THE_END = 2.0  # for each job: the process ends, even where the database is silent
 
 
 @asynccontextmanager
@@ -19,7 +20,9 @@ async def regularly(*jobs: Job, interval: float = INTERVAL) -> AsyncIterator[Non
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         for job in jobs:
-            await job()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SECONDS_AT_THE_END):
+                    await job()
 
 
 async def _repeat(jobs: tuple[Job, ...], interval: float) -> None:

@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--markdown", type=Path, help="write the tables to this file")
         command.add_argument("--connections", type=int, default=CONNECTIONS.get(name, 8))
         if name != "depth":
-            command.add_argument("--batches", type=int, default=2_400, help="with 10 deliveries of 3 attempts")
+            command.add_argument("--batches", type=int, default=400, help="with 10 deliveries of 3 attempts")
         if name not in {"soak", "faults"}:
             command.add_argument("--rounds", type=int, default=5)
             command.add_argument("--seconds", type=float, default=2.0, help="of one measurement")

@@ -45,14 +45,10 @@ POOL = 5
 KEY = "gw_faults"
 LONG, BYTES = identifier(0xBA, 9), 40_000  # a batch of 250 deliveries with payloads of so many bytes
 DELIVERIES = "callbackDeliveries { id statusCode attempts { id attemptNumber createdAt } }"
+RUNNING = "SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}' AND state = 'active'"
 ONE = f"query One($id: ID!) {{ batch(id: $id) {{ id createdAt callbackHealth {DELIVERIES} }} }}"
 PAGE = f"{{ batches(first: 3) {{ nodes {{ id {DELIVERIES} }} totalCount {{ value precision }} }} }}"
 STATS = "{ callbackStats { deliveries overdue successRate } viewer { scopes } }"
-RUNNING = (
-    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'callback-gateway' AND state = 'active' "
-    "AND backend_type = 'client backend'"
-)
-OPEN = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'callback-gateway'"
 
 
 @dataclass
@@ -60,6 +56,7 @@ class Scene:
     """A gateway behind a proxy, under a load that knows the right answers."""
 
     server: Server
+    role: str
     proxy: Proxy
     port: int
     process: Any
@@ -85,8 +82,8 @@ class Scene:
             await until(lambda: self._are_right(healed), SECONDS_TO_RECOVER)
         assert set(self.seen()) <= ALLOWED, self.seen()
         assert max(answered.seconds for answered in self.answers) < DEADLINE + GRACE + MEASURING
-        assert count(self.server, OPEN) <= POOL + 1  # the one more is for what the gateway writes
-        await until(lambda: count(self.server, RUNNING) == 0)
+        assert connections(self.server, self.role) <= POOL + 1  # the one more is for what the gateway writes
+        await until(lambda: running_statements(self.server, self.role) == 0)
 
     def _are_right(self, since: float) -> bool:
         last = [answered for answered in self.answers[-2 * CLIENTS :] if answered.sent > since]
@@ -114,8 +111,12 @@ async def broken(server: Server) -> AsyncIterator[Scene]:
         yield broken
 
 
-def count(server: Server, statement: str) -> int:
-    return int(server.sql(statement))
+def connections(server: Server, role: str) -> int:
+    return int(server.sql(f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}'"))
+
+
+def running_statements(server: Server, role: str) -> int:
+    return int(server.sql(RUNNING.format(role=role)))
 
 
 async def furnish(url: str) -> None:
@@ -140,11 +141,13 @@ def requests() -> list[bytes]:
 
 @asynccontextmanager
 async def scene(server: Server, **settings: str) -> AsyncIterator[Scene]:
-    """A gateway with a short deadline. When it is stopped, it leaves no connection behind."""
+    """A gateway with a short deadline and a role of its own. When it is stopped, it leaves no connection behind."""
     variables = {"deadline_seconds": f"{DEADLINE:g}", "database_pool_size": str(POOL), "log_level": "ERROR", **settings}
     contestant = gateway("gateway", **{f"GATEWAY_{name.upper()}": value for name, value in variables.items()})
     async with proxied(HOST, server.port) as proxy:
-        through = make_url(server.url()).set(port=proxy.port).render_as_string(hide_password=False)
+        role = f"gateway_{proxy.port}"
+        server.sql(f"CREATE ROLE {role} SUPERUSER LOGIN")
+        through = make_url(server.url()).set(username=role, port=proxy.port).render_as_string(hide_password=False)
         async with running(contestant, through) as served:
             client = Client(served.address.port)
             asked = []
@@ -152,8 +155,8 @@ async def scene(server: Server, **settings: str) -> AsyncIterator[Scene]:
                 assert (await client.ask(Asked(request))).what == RIGHT
                 asked.append(Asked(request, client.body))
             client.close()
-            yield Scene(server, proxy, served.address.port, served.process, asked)
-        await until(lambda: count(server, OPEN) == 0)
+            yield Scene(server, role, proxy, served.address.port, served.process, asked)
+        await until(lambda: connections(server, role) == 0)
 
 
 @asynccontextmanager
@@ -246,7 +249,7 @@ async def test_probes_are_answered_and_the_end_comes_though_the_database_is_sile
             broken.process.terminate()
             await until(lambda: not broken.process.is_running(), SECONDS_TO_END)
             broken.proxy.heal()
-    await until(lambda: count(server, OPEN) == 0)
+    await until(lambda: connections(server, broken.role) == 0)
 
 
 async def test_a_long_history_that_stops_halfway_is_cut_off(server: Server) -> None:
@@ -269,7 +272,9 @@ async def test_a_long_history_that_stops_halfway_is_cut_off(server: Server) -> N
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 async def test_sigterm_under_load_leaves_no_request_unanswered(server: Server, tmp_path: Path, workers: str) -> None:
-    settings = {"database_url": server.url(), "drain_seconds": "0.5", "access_log": "false", "slow_seconds": "0"}
+    server.sql(f"CREATE ROLE stopped_{workers} SUPERUSER LOGIN")
+    url = server.url().replace("postgres@", f"stopped_{workers}@")
+    settings = {"database_url": url, "drain_seconds": "0.5", "access_log": "false", "slow_seconds": "0"}
     settings |= {"database_wait_seconds": "30", "grace_seconds": "30"}
     answers: list[Answered] = []
     with served(tmp_path, workers, **settings) as gateway_:
@@ -284,7 +289,7 @@ async def test_sigterm_under_load_leaves_no_request_unanswered(server: Server, t
         await until(lambda: len(answers) > 5 * CLIENTS)
         async with locked(server, "organizations"):
             waiting = [asyncio.ensure_future(Client(gateway_.port).ask(slow)) for _ in range(POOL)]
-            await until(lambda: count(server, RUNNING) > 0)
+            await until(lambda: running_statements(server, f"stopped_{workers}") > 0)
             gateway_.process.send_signal(signal.SIGTERM)
             await asyncio.gather(*clients)
             await until(gateway_.is_refused)
@@ -292,23 +297,24 @@ async def test_sigterm_under_load_leaves_no_request_unanswered(server: Server, t
         answers += await asyncio.gather(*waiting)
         assert await asyncio.to_thread(gateway_.process.wait, PATIENCE) == 0
     assert {answered.what for answered in answers} == {RIGHT}
-    await until(lambda: count(server, OPEN) == 0)
+    await until(lambda: connections(server, f"stopped_{workers}") == 0)
 
 
 async def test_clients_that_hang_up_leave_no_statement_running(server: Server) -> None:
     """A thousand, forty at a time, so that the statements of all of them run."""
     async with scene(server, database_pool_size="40", deadline_seconds="30") as broken, locked(server):
         watching: Any = await asyncpg.connect(server.url())
+        running = RUNNING.format(role=broken.role)
         for _ in range(25):
             writers = [(await asyncio.open_connection(HOST, broken.port))[1] for _ in range(40)]
             for writer in writers:
                 writer.write(broken.asked[1].request)
             async with asyncio.timeout(PATIENCE):
-                while await watching.fetchval(RUNNING) < 40:
+                while await watching.fetchval(running) < 40:
                     pass
                 for writer in writers:
                     writer.close()
-                while await watching.fetchval(RUNNING):
+                while await watching.fetchval(running):
                     pass
         await watching.close()
 

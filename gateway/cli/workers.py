@@ -18,6 +18,7 @@ from gateway.errors import OperatorError
 logger = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SECONDS_TO_REPLACE = 0.5  # a worker; where none can live, they would be started without end and take a core
 
 
 class Workers:
@@ -59,6 +60,7 @@ class Workers:
                     logger.error("worker %s ended with status %s: replaced", process.pid, process.exitcode)
                     if self.replaced is not None and process.pid is not None:
                         self.replaced(process.pid)
+                    wait([signals], SECONDS_TO_REPLACE)
                     self._start()
         if not could_start:
             raise OperatorError("The gateway could not start: the log says why.")

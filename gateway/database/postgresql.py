@@ -96,6 +96,9 @@ class PostgreSQL:
         except exceptions.QueryCanceledError as stopped:
             self.pool.give(connection)
             raise StatementTimeout from stopped
+        except ValueError:  # asyncpg's word for an argument of the wrong type, though it is an InterfaceError
+            self.pool.give(connection)
+            raise
         except LOST as failure:
             connection.terminate()
             self.pool.give(connection)

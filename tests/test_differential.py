@@ -18,7 +18,7 @@ from tests.random_inputs import Pools
 from tests.random_rows import world, worlds
 from tests.rows import history, identifier, store
 
-DOCUMENTS = int(os.environ.get("GATEWAY_TEST_DOCUMENTS", "3000"))  # over both databases
+DOCUMENTS = int(os.environ.get("GATEWAY_TEST_DOCUMENTS", "2000"))  # over both databases
 SEED = int(os.environ.get("GATEWAY_TEST_SEED", "6"))
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 READY: dict[str, tuple[str, dict[str, Any]]] = {

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ unix_socket_dir =
 auth_type = any
 pool_mode = transaction
 """
+
+PATIENCE = 30  # seconds that a replica needs only where it follows nobody
 
 
 @dataclass(frozen=True)
@@ -94,9 +97,9 @@ class Server:
 
     def catch_up(self, primary: "Server") -> None:
         """Wait until this replica has all that is committed on the primary by now."""
-        position = primary.sql("SELECT pg_current_wal_lsn()")
+        position, until = primary.sql("SELECT pg_current_wal_lsn()"), time.monotonic() + PATIENCE
         while self.sql(f"SELECT pg_last_wal_replay_lsn() >= '{position}'") != "t":
-            pass
+            assert time.monotonic() < until, "the replica does not follow"
 
 
 @dataclass(frozen=True)

@@ -192,6 +192,16 @@ CHILDREN = {
         ),
         "ix_batch_callback_delivery_attempts_delivery",
     ),
+    "deliveries of all batches": (
+        queries.rows_of_all_parents(SCOPE, batch_callback_deliveries.c.batch_id, [OURS], {"id"}, NEWEST, 20),
+        "ix_batch_callback_deliveries_batch",
+    ),
+    "attempts of all deliveries": (
+        queries.rows_of_all_parents(
+            SCOPE, batch_callback_delivery_attempts.c.delivery_id, [OURS], {"id"}, Order("attempt_number")
+        ),
+        "ix_batch_callback_delivery_attempts_delivery",
+    ),
     "counts": (
         queries.counts_of_parents(SCOPE, batch_callback_deliveries.c.batch_id, [OURS]),
         "ix_batch_callback_deliveries_batch",
@@ -215,7 +225,9 @@ class _Plan:
     def __init__(self, rows: list[Any], dialect: str) -> None:
         if dialect == "sqlite":
             steps = [row[3] for row in rows]
-            self.scanned = {step for step in steps if step.startswith("SCAN") and "VIRTUAL TABLE" not in step}
+            made = {f"SCAN {step.split()[1]}" for step in steps if step.startswith(("CO-ROUTINE", "MATERIALIZE"))}
+            scans = {step for step in steps if step.startswith("SCAN") and "VIRTUAL TABLE" not in step}
+            self.scanned = scans - made
             self.sorts = any("TEMP B-TREE" in step for step in steps)
             self.indexes = {word for step in steps for word in step.split() if word.startswith(("ix_", "sqlite_auto"))}
             self.ranged = "(created_at,id)" in steps[0] or "<expr>" in steps[0]
@@ -226,9 +238,9 @@ class _Plan:
             self.scanned = {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"}
             self.sorts = any("Sort" in node["Node Type"] for node in nodes)
             self.ranged = any("ROW(" in node.get("Index Cond", "") for node in nodes)
-            scans = [node for node in nodes if "Scan" in node["Node Type"]]
+            reads = [node for node in nodes if "Scan" in node["Node Type"]]
             self.touched = sum(
-                (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in scans
+                (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in reads
             )
 
 

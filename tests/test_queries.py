@@ -42,6 +42,12 @@ BUILDERS: dict[str, list[AnySelect]] = {
         for after in (None, PLACE)
         for where in (None, CallbackDeliveryFilter(attempts=CallbackAttemptsFilter(some=CallbackAttemptFilter())))
     ],
+    "rows_of_all_parents": [
+        queries.rows_of_all_parents(SCOPE, PARENT, IDS, {"id"}, Order("created_at"), most, after, where)
+        for most in (None, 5)
+        for after in (None, PLACE)
+        for where in (None, CallbackDeliveryFilter(attempts=CallbackAttemptsFilter(some=CallbackAttemptFilter())))
+    ],
     "counts_of_parents": [queries.counts_of_parents(SCOPE, PARENT, IDS)],
     "health_of_batches": [queries.health_of_batches(SCOPE, IDS)],
     "nodes_by_id": [queries.nodes_by_id(SCOPE, IDS, {batches: {"id"}, batch_callback_deliveries: {"id"}})],

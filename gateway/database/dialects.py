@@ -27,6 +27,7 @@ from sqlalchemy import (
     bindparam,
     literal,
     literal_column,
+    text,
     true,
 )
 from sqlalchemy.engine import Dialect
@@ -82,13 +83,21 @@ Ids = Iterable[str] | BindParameter[list[str]]
 
 def ids_as_rows(ids: Ids, name: str = "wanted") -> TableValuedAlias:
     """A table of one column, `value`, with a row for each id; the ids may be a parameter that is given later."""
-    many = ids if isinstance(ids, BindParameter) else bindparam(None, list(ids), type_=Texts())
-    return _Each(many).table_valued("value", name=name)
+    return _Each(_many(ids)).table_valued("value", name=name)
+
+
+def _many(values: Ids) -> BindParameter[list[str]]:
+    return values if isinstance(values, BindParameter) else bindparam(None, list(values), type_=Texts())
 
 
 def at_most(number: int) -> ColumnElement[int]:
     """A LIMIT that is part of the statement; where it is a parameter, PostgreSQL plans for a tenth of the table."""
     return literal_column(str(int(number)), Integer())
+
+
+def limited(rows: AnySelect, most: int | None, dialect: str) -> AnySelect:
+    """The statement with a LIMIT, if there is a number, on one of the databases alone."""
+    return rows if most is None else rows.suffix_with(text(f"LIMIT {int(most)}"), dialect=dialect)
 
 
 class _Condition(GenericFunction[bool]):
@@ -121,9 +130,9 @@ def _in_json(element: _OneOf, compiler: SQLCompiler, **options: Any) -> str:
     return f"({value} IN (SELECT value FROM json_each({values})))"  # noqa: S608
 
 
-def is_one_of(column: ColumnElement[Any], values: Iterable[Any]) -> ColumnElement[bool]:
-    """The column's value is one of `values`, which are one parameter."""
-    return _OneOf(column, bindparam(None, list(values), type_=Texts()))
+def is_one_of(column: ColumnElement[Any], values: Ids) -> ColumnElement[bool]:
+    """The column's value is one of `values`, which are one parameter; it may be given later."""
+    return _OneOf(column, _many(values))
 
 
 class _StartsWith(_Condition):

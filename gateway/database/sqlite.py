@@ -15,6 +15,7 @@ from typing import Any
 
 import aiosqlite
 
+from gateway.database.lately import Lately
 from gateway.database.pool import SECONDS_TO_STOP, Pool
 from gateway.errors import Unavailable
 
@@ -43,7 +44,7 @@ class SQLite:
         }
         self._here: sqlite3.Connection | None = None
         self._until = 0.0, 0.0
-        self._slow: dict[str, float] = {}
+        self._slow: Lately[str] = Lately(REMEMBERED, SECONDS_SLOW)
         self._settling: set[asyncio.Task[None]] = set()
         self.pool: Pool[aiosqlite.Connection] = Pool(self._connect, lambda _: False, size, patience)
 
@@ -52,12 +53,12 @@ class SQLite:
 
         `Unavailable` where the file cannot be read. When the caller is cancelled, nobody waits for the statement.
         """
-        if self._slow.get(text, 0.0) <= time.monotonic():
+        if text not in self._slow:
             try:
                 return self._run_here(text, arguments)
             except sqlite3.OperationalError:
                 # Interrupted, since it takes long; or the file is busy, for which a thread waits, or out of order.
-                self._remember_slow(text)
+                self._slow.note(text)
         connection = await self.pool.take()
         try:
             rows: Any = await connection.execute_fetchall(text, arguments)
@@ -100,12 +101,6 @@ class SQLite:
     def _is_late(self) -> bool:
         own, waited = self._until
         return time.thread_time() > own or time.perf_counter() > waited
-
-    def _remember_slow(self, text: str) -> None:
-        self._slow.pop(text, None)
-        while len(self._slow) >= REMEMBERED:
-            del self._slow[next(iter(self._slow))]
-        self._slow[text] = time.monotonic() + SECONDS_SLOW
 
     async def _settle(self, connection: aiosqlite.Connection) -> None:
         """Give back a connection whose statement nobody waits for any more, when that has ended."""

@@ -102,9 +102,7 @@ def are_utc(times: Values) -> bool:
 def _json(values: Values) -> Values:
     if None in values:
         raise Odd("null")
-    return [
-        Raw(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()) for value in values
-    ]
+    return [value if type(value) is Raw else Raw(JSON.encode(value).encode()) for value in values]
 
 
 WRITERS: dict[str, tuple[type, Write | None]] = {

@@ -61,7 +61,7 @@ from gateway.schema.context import Context
 from gateway.schema.inputs import canonical_ids
 from gateway.schema.query import schema as SCHEMA  # noqa: N812 - not to be taken for GraphQL's own of the same name
 from gateway.schema.scalars import canonical_id
-from gateway.schema.selection import ASKS, LISTS, MASKS, Lists, columns_by_field
+from gateway.schema.selection import ASKS, COLUMNS, LISTS, MAKES, MASKS, Lists, columns_by_field
 from gateway.schema.types import NODES, Node
 
 logger = logging.getLogger(__name__)
@@ -194,6 +194,10 @@ class Selection:
             return Column(field.python_name, complete.write)
         if (mask := field.metadata.get(MASKS)) is not None and isinstance(complete, Leaf):
             return Masked(field.python_name, mask, complete.write)
+        if (make := field.metadata.get(MAKES)) is not None:
+            (column,) = field.metadata[COLUMNS]
+            made = Made(make, column)
+            return MadeLeaf(made, complete.write) if isinstance(complete, Leaf) else MadeObjects(made, complete)
         resolve: Any = attrgetter(field.python_name) if resolver is None else resolver.wrapped_func
         takes_info = resolver is not None and resolver.info_parameter is not None
         if isinstance(complete, Leaf) and resolver is not None and not resolver.is_async:
@@ -272,6 +276,29 @@ class Masked(Now):
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """What a function makes of each value of a column."""
+
+    make: Callable[[Any], Any]
+    column: str
+
+    def of(self, parents: Parents) -> Values:
+        """A value for each parent."""
+        return list(map(self.make, parents.column(self.column)))
+
+
+@dataclass(frozen=True, slots=True)
+class MadeLeaf(Now):
+    """A leaf that is made of a column."""
+
+    made: Made
+    write: Write
+
+    def now(self, parents: Parents, run: Run) -> Values:  # noqa: ARG002
+        return self.write(self.made.of(parents))
+
+
+@dataclass(frozen=True, slots=True)
 class Computed(Now):
     """A leaf that a resolver makes of an object."""
 
@@ -310,6 +337,21 @@ class Resolved(Later):
         if values and asyncio.iscoroutine(values[0]):
             values = [await values[0]] if len(values) == 1 else await _together(values)
         return await self.complete.values(values, run)
+
+
+@dataclass(frozen=True, slots=True)
+class MadeObjects(Later):
+    """Objects that are made of a column."""
+
+    made: Made
+    complete: "Completed"
+
+    @property
+    def waits(self) -> bool:
+        return self.complete.waits
+
+    async def later(self, parents: Parents, run: Run) -> Values:
+        return await self.complete.values(self.made.of(parents), run)
 
 
 class Completed:

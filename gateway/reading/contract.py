@@ -182,21 +182,41 @@ class _Plain(msgspec.Struct, forbid_unknown_fields=True):
     metadata: dict[str, Any] | None
 
 
+class PlainPayload(msgspec.Struct):
+    """A payload that stands in its body just as it would be written; `output` and `metadata` as JSON, `null` included.
+
+    Times are as they are written, `2026-05-06T10:00:00+00:00`.
+    """
+
+    event: BatchCallbackEvent
+    batch_id: str
+    status: BatchCallbackStatus
+    output: msgspec.Raw
+    duration_ms: int | None
+    created_at: str | None
+    completed_at: str | None
+    metadata: msgspec.Raw
+
+
 def _plain_float(text: str) -> float:
-    if "e" in text or "E" in text:
+    number = float(text)
+    if "e" in text or repr(number) != text:
         raise ValueError(text)  # of which there are several spellings
-    return float(text)
+    return number
 
 
 _decode = msgspec.json.Decoder(_Plain, float_hook=_plain_float).decode
+_read = msgspec.json.Decoder(PlainPayload).decode
 _encode = msgspec.json.Encoder().encode
 
 
-def payload_json(body: bytes | None) -> bytes | None:
-    """A stored body's payload as JSON, as `body_payload` would be written. Never raises.
+def plain_payload(body: bytes | None) -> PlainPayload | None:
+    """What stands in a stored body that needs no more than being read, as the platform writes it, else None."""
+    return _read(body) if body is not None and _is_plain(body) else None
 
-    A body in exactly the form that would come out, as the platform writes it, is its own payload.
-    """
+
+def payload_json(body: bytes | None) -> bytes | None:
+    """A stored body's payload as JSON, as `body_payload` would be written. Never raises."""
     if body is not None and _is_plain(body):
         return body
     payload = body_payload(body)
@@ -204,13 +224,12 @@ def payload_json(body: bytes | None) -> bytes | None:
 
 
 def _is_plain(body: bytes) -> bool:
+    """Whether a body is in exactly the form that would come out."""
     try:
         plain = _decode(body)
-        times = (plain.created_at, plain.completed_at)
-        return (
-            _encode(plain) == body
-            and CANONICAL.fullmatch(plain.batch_id) is not None
-            and all(time is None or datetime.fromisoformat(time).isoformat() == time for time in times)
-        )
+        for time in (plain.created_at, plain.completed_at):
+            if time is not None and datetime.fromisoformat(time).isoformat() != time:
+                return False
     except (ValueError, RecursionError):
         return False
+    return _encode(plain) == body and CANONICAL.fullmatch(plain.batch_id) is not None

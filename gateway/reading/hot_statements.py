@@ -43,6 +43,7 @@ from gateway.reading.stats import (
 
 FIRST = 100
 COUNTED = 1_000
+GATHERED = 10  # parents
 ID = frozenset({"id"})
 NOBODY = "00000000-0000-0000-0000-000000000000"
 NEWEST = Order("created_at", descending=True)
@@ -88,14 +89,22 @@ def hot_statements(sample: Sample) -> dict[str, tuple[Question[Any], tuple[str, 
         "attempts by status": (ATTEMPTS, CallbackAttemptFilter(status_code=IntFilter(eq=503))),
     }
     one, batch_ids, delivery_ids = (sample.organization,), sample.batch_ids, sample.delivery_ids
+    children: dict[str, tuple[Question[Any], tuple[str, ...]]] = {
+        "deliveries of batches": (RowsOf(DELIVERIES.c.batch_id, ID, Order("created_at"), FIRST), batch_ids),
+        "latest delivery of batches": (RowsOf(DELIVERIES.c.batch_id, ID, NEWEST, 1), batch_ids),
+        "attempts of deliveries": (RowsOf(ATTEMPTS.c.delivery_id, ID, Order("attempt_number"), FIRST), delivery_ids),
+    }
     return {
         "a batch by id": (RowById(BATCHES, ID), batch_ids),
         "a delivery by id": (RowById(DELIVERIES, ID), delivery_ids),
         "an attempt by id": (RowById(ATTEMPTS, ID), (NOBODY,)),
         "anything by id": (NodeById(((BATCHES, ID), (DELIVERIES, ID), (ATTEMPTS, ID))), batch_ids),
-        "deliveries of batches": (RowsOf(DELIVERIES.c.batch_id, ID, Order("created_at"), FIRST), batch_ids),
-        "latest delivery of batches": (RowsOf(DELIVERIES.c.batch_id, ID, NEWEST, 1), batch_ids),
-        "attempts of deliveries": (RowsOf(ATTEMPTS.c.delivery_id, ID, Order("attempt_number"), FIRST), delivery_ids),
+        **children,
+        **{
+            f"{name}, gathered": (gathered, ids)
+            for name, (question, ids) in children.items()
+            if (gathered := question.gathered(GATHERED)) is not None
+        },
         "count of deliveries of batches": (CountOf(DELIVERIES.c.batch_id), batch_ids),
         "callback health of batches": (HealthOf(), batch_ids),
         **{

@@ -9,7 +9,17 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, FromClause, Table, and_, func, literal_column, select
 
-from gateway.database.dialects import Ids, at_most, byte_length, first_bytes, first_of_each, ids_as_rows, unindexed
+from gateway.database.dialects import (
+    Ids,
+    at_most,
+    byte_length,
+    first_bytes,
+    first_of_each,
+    ids_as_rows,
+    is_one_of,
+    limited,
+    unindexed,
+)
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import organizations
 from gateway.database.types import AnySelect
@@ -39,19 +49,45 @@ def rows_of_parents(
     where: Filter | None = None,
 ) -> AnySelect:
     """The rows that `where` keeps with `parent` one of these ids: of each the `first`, `after` a position."""
+    if first is None:
+        return rows_of_all_parents(scope, parent, ids, columns, order, None, after, where)
     table = parent.table
     parents = ids_as_rows(ids)
     rows = (
         select(*_base(table, {*columns, parent.name, order.column}))
-        .where(_ours(table, scope), parent == parents.c.value, *_conditions(where, scope))
+        .where(parent == parents.c.value, *_children(scope, table, order, after, where))
         .order_by(*order.by(table.c))
-        .limit(None if first is None else at_most(first))
+        .limit(at_most(first))
     )
-    if after is not None:
-        rows = rows.where(order.beyond(table.c, after))
     joined, child = first_of_each(parents, rows, "child")
     picked = _pick(child, {*columns, parent.name})
     return select(*picked).select_from(joined).order_by(*order.by(child.c))
+
+
+def rows_of_all_parents(
+    scope: Scope,
+    parent: Column[str],
+    ids: Ids,
+    columns: Iterable[str],
+    order: Order,
+    most: int | None = None,
+    after: Position | None = None,
+    where: Filter | None = None,
+) -> AnySelect:
+    """The rows that `where` keeps with `parent` one of these ids, parent by parent; any `most` of them, if there are
+    more.
+
+    It takes half the time that the first of each parent take.
+    """
+    table = parent.table
+    shown = {*columns, parent.name}
+    rows = select(*_pick(table, {*shown, order.column})).where(
+        is_one_of(parent, ids), *_children(scope, table, order, after, where)
+    )
+    # SQLite reads the rows of many parents in order and can stop anywhere; PostgreSQL puts them in order afterwards.
+    child = limited(rows, most, "postgresql").subquery("child")
+    picked = (child.c[str(column.key)] for column in _pick(table, shown))
+    return limited(select(*picked).order_by(child.c[parent.name], *order.by(child.c)), most, "sqlite")
 
 
 def counts_of_parents(scope: Scope, parent: Column[str], ids: Ids, where: Filter | None = None) -> AnySelect:
@@ -122,6 +158,14 @@ def organization(scope: Scope) -> AnySelect:
 def _ours(table: FromClause, scope: Scope) -> ColumnElement[bool]:
     """The organization's rows, where ids or parents pick them: an index by organization would be the long way."""
     return unindexed(table.c.org_id) == scope.organization
+
+
+def _children(
+    scope: Scope, table: FromClause, order: Order, after: Position | None, where: Filter | None
+) -> Iterable[ColumnElement[bool]]:
+    """What holds for the rows of parents, whichever their parents are."""
+    beyond = () if after is None else (order.beyond(table.c, after),)
+    return (_ours(table, scope), *_conditions(where, scope), *beyond)
 
 
 def _conditions(where: Filter | None, scope: Scope) -> Iterable[ColumnElement[bool]]:

@@ -1,11 +1,16 @@
 """The scalars beside GraphQL's own, and how ids are read."""
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NewType
 from uuid import UUID
 
 import strawberry
+from msgspec import Raw
+from strawberry.scalars import JSON
 from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.types.scalar import DEFAULT_SCALAR_REGISTRY
 from strawberry.types.scalar import ScalarDefinition
 
 from gateway.errors import ValidationFailed
@@ -43,6 +48,11 @@ def parse_time(value: Any) -> datetime:
     raise ValueError("expected a time with an offset such as 2026-05-06T10:00:00Z")
 
 
+def json_value(value: Any) -> Any:
+    """A JSON value, which may be kept as its text."""
+    return json.loads(value) if isinstance(value, Raw) else value
+
+
 SCALARS: dict[object, ScalarDefinition] = {
     datetime: strawberry.scalar(
         name="DateTime",
@@ -57,6 +67,7 @@ SCALARS: dict[object, ScalarDefinition] = {
         serialize=int,
         parse_value=int,
     ),
+    JSON: replace(DEFAULT_SCALAR_REGISTRY[JSON], serialize=json_value),
 }
 
 CONFIG = StrawberryConfig(scalar_map=SCALARS)

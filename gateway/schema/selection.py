@@ -29,6 +29,7 @@ COLUMNS = "columns"
 ASKS = "asks"
 LISTS = "lists"
 MASKS = "masks"
+MAKES = "makes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,11 @@ def lists(rows: Lists) -> dict[str, Any]:
 def masks(mask: Callable[[str], str]) -> dict[str, Any]:
     """Metadata of a field that is a column in which credentials are masked for viewers who may not see them."""
     return {MASKS: mask}
+
+
+def makes(make: Callable[[Any], Any], column: str) -> dict[str, Any]:
+    """Metadata of a field that is what a function makes of one column's value, and of nothing else."""
+    return {MAKES: make, COLUMNS: (column,)}
 
 
 def reads(*columns: str | Callable[[dict[str, Any]], str]) -> dict[str, Any]:

@@ -14,13 +14,14 @@ from enum import EnumMeta
 from math import ceil
 from typing import Annotated, Any, Self
 
+import msgspec
 import strawberry
 from sqlalchemy import Row, Table
 from strawberry.scalars import JSON
 
 from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches
 from gateway.database.types import AnyRow
-from gateway.reading.contract import BatchCallbackEvent, BatchCallbackStatus, body_payload, body_text
+from gateway.reading.contract import BatchCallbackEvent, BatchCallbackStatus, body_payload, body_text, plain_payload
 from gateway.reading.curl import as_curl
 from gateway.reading.failures import failure_of
 from gateway.reading.filters import CallbackDeliveryFilter
@@ -42,7 +43,7 @@ from gateway.schema.inputs import (
     preview_size,
 )
 from gateway.schema.scalars import Long
-from gateway.schema.selection import asks, columns_of, masks, reads
+from gateway.schema.selection import asks, columns_of, makes, masks, reads
 
 OLDEST_DELIVERIES = CallbackDeliveryOrder(field=CallbackDeliveryOrderField.CREATED_AT, direction=OrderDirection.ASC)
 DeliveriesKept = Annotated[
@@ -53,6 +54,7 @@ DeliveriesOrdered = Annotated[
 ]
 MASKED = "Credentials in it are replaced by `[masked]` for viewers without the scope `batches:read_secrets`."
 LATEST_FIRST = Order("attempt_number", descending=True)
+NULL = b"null"
 
 
 def batch_by_id(columns: frozenset[str]) -> RowById:
@@ -279,6 +281,12 @@ class CallbackFailure:
     )
     advice: str = strawberry.field(description="What the receiver's owner can do.")
 
+    @classmethod
+    def of_code(cls, code: str | None) -> Self | None:
+        """What the platform's code means; None where there is none."""
+        found = failure_of(code)
+        return None if found is None else cls(**asdict(found))
+
 
 @strawberry.type(description="The body of a callback, parsed: exactly the eight keys that the platform signs.")
 class BatchCallbackPayload:
@@ -299,8 +307,16 @@ class BatchCallbackPayload:
     @classmethod
     def of_body(cls, body: bytes | None) -> Self | None:
         """The payload in a stored body, or None where there is none that can be read."""
-        payload = body_payload(body)
-        return None if payload is None else cls(**{**dict(payload), "batch_id": str(payload.batch_id)})
+        plain = plain_payload(body)
+        if plain is None:
+            payload = body_payload(body)
+            return None if payload is None else cls(**{**dict(payload), "batch_id": str(payload.batch_id)})
+        values = msgspec.structs.asdict(plain)
+        for name in ("created_at", "completed_at"):
+            values[name] = None if values[name] is None else datetime.fromisoformat(values[name])
+        for name in ("output", "metadata"):
+            values[name] = None if bytes(values[name]) == NULL else values[name]
+        return cls(**values)
 
 
 @strawberry.type(description="One callback of a batch: a signed body, a URL, and the attempts to deliver it there.")
@@ -345,11 +361,11 @@ class BatchCallbackDelivery(Node):
         return info.context.unless_secret(mask_text, self.__dict__["failure_detail"])
 
     @strawberry.field(
-        description="What `failureReasonCode` means; null where there is none.", metadata=reads("failure_reason_code")
+        description="What `failureReasonCode` means; null where there is none.",
+        metadata=makes(CallbackFailure.of_code, "failure_reason_code"),
     )
     def failure(self) -> CallbackFailure | None:
-        found = failure_of(self.failure_reason_code)
-        return None if found is None else CallbackFailure(**asdict(found))
+        return CallbackFailure.of_code(self.failure_reason_code)
 
     @strawberry.field(description="True until the delivery succeeded or was given up.", metadata=reads("completed_at"))
     def in_flight(self) -> bool:
@@ -402,14 +418,14 @@ class BatchCallbackDelivery(Node):
         name="payloadBytes",
         description="The body exactly as it was sent and signed. Opaque text: verify a signature over this, "
         "never over `payload` serialised again.",
-        metadata=reads("payload_bytes"),
+        metadata=makes(body_text, "payload_bytes"),
     )
     def body(self) -> str | None:
         return body_text(self.__dict__["payload_bytes"])
 
     @strawberry.field(
         description="The body, parsed; null when there is none, or when it is not JSON with exactly the eight keys.",
-        metadata=reads("payload_bytes"),
+        metadata=makes(BatchCallbackPayload.of_body, "payload_bytes"),
     )
     def payload(self) -> BatchCallbackPayload | None:
         return BatchCallbackPayload.of_body(self.__dict__["payload_bytes"])

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from gateway.errors import (
     BadRequest,
     EmailNotVerified,
@@ -16,8 +18,7 @@ READ = "batches:read"
 READ_SECRETS = "batches:read_secrets"
 
 
-@dataclass(frozen=True, slots=True)
-class Viewer:
+class Viewer(msgspec.Struct, frozen=True):
     """A checked credential. `organization_id` is a canonical UUID; `credential` names the key, never its secret."""
 
     organization_id: str

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ def command(folder: Path, *arguments: str, **variables: str) -> subprocess.Popen
         stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
+        start_new_session=True,
     )
 
 
@@ -56,7 +57,8 @@ def running(folder: Path, *arguments: str, first: str, **variables: str) -> Iter
                 break
         yield process, said
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # with whatever outlived it, which would keep the pipes open
         process.communicate()
 
 

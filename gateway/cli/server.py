@@ -23,7 +23,7 @@ from gateway.cli.session import load_settings, variable, with_database
 from gateway.cli.workers import Workers, end_with_parent
 from gateway.database.engine import Database
 from gateway.errors import OperatorError
-from gateway.http.server import Server
+from gateway.http.server import Server, hold_signals
 from gateway.observability import configure_logging
 from gateway.observability.metrics import Metrics
 from gateway.settings import Profile, Settings
@@ -148,6 +148,7 @@ def _counting(settings: Settings) -> Iterator[Callable[[int], None] | None]:
 
 def _work(listener: socket.socket) -> None:
     """What a worker process does."""
+    hold_signals()
     signal.signal(signal.SIGTERM, _stop)
     end_with_parent()
     _answer(listener, is_worker=True)

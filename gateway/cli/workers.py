@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import get_context, parent_process
@@ -18,6 +19,7 @@ from gateway.errors import OperatorError
 logger = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SECONDS_TO_END = 1.0  # before a process is told again
 SECONDS_TO_REPLACE = 0.5  # a worker; where none can live, they would be started without end and take a core
 
 
@@ -86,7 +88,9 @@ def end_with_parent() -> None:
 
         def follow() -> None:
             parent.join()
-            os.kill(os.getpid(), signal.SIGTERM)
+            while True:  # a signal may come to nothing: an exception that it raises is lost in some places
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(SECONDS_TO_END)
 
         Thread(target=follow, daemon=True).start()
 

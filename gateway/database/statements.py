@@ -39,7 +39,8 @@ class Prepared:
         self.text: str = compiled.string
         self.summary = _summary(statement)
         self.names: tuple[str, ...] = tuple(columns.keys())
-        self._readers = tuple(_reader(column.type, dialect) for column in columns.values())
+        readers = ((name, _reader(column.type, dialect)) for name, column in columns.items())
+        self._readers = tuple((name, read) for name, read in readers if read is not None)
         self._parameters = tuple(_parameter(compiled.binds[name], dialect) for name in compiled.positiontup or ())
         self._metadata = SimpleResultMetaData(self.names)
 
@@ -58,17 +59,19 @@ class Prepared:
             arguments.append(given[name])
         return arguments
 
-    def column(self, index: int, values: Sequence[Any]) -> Sequence[Any]:
-        """What the driver returned for one column, as Python's values."""
-        read = self._readers[index]
-        return values if read is None else read(values)
+    def columns(self, raw: Sequence[Sequence[Any]]) -> dict[str, Sequence[Any]]:
+        """The driver's rows as columns by their names, in Python's values."""
+        columns: dict[str, Sequence[Any]]
+        columns = dict(zip(self.names, zip(*raw, strict=True), strict=True)) if raw else dict.fromkeys(self.names, ())
+        for name, read in self._readers:
+            columns[name] = read(columns[name])
+        return columns
 
     def rows(self, raw: Sequence[Sequence[Any]]) -> Sequence[AnyRow]:
         """The driver's rows as SQLAlchemy's, with the columns by their names; those of plain text as they are."""
         if not self.names:
             return cast("Sequence[AnyRow]", raw)
-        columns = [self.column(index, values) for index, values in enumerate(zip(*raw, strict=True))]
-        return IteratorResult(self._metadata, zip(*columns, strict=True)).all()
+        return IteratorResult(self._metadata, zip(*self.columns(raw).values(), strict=True)).all()
 
 
 def _summary(statement: ClauseElement) -> str:

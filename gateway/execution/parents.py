@@ -1,6 +1,6 @@
 """Many parents at once: what the fields of a selection read their columns from."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway.database.statements import Prepared
@@ -11,22 +11,14 @@ from gateway.schema.connections import Connection
 
 
 class Rows:
-    """Parents that are rows, as the driver returned them; a column is read when a field wants it."""
+    """Parents that are rows, as the driver returned them. `column` gives the values of one column by its name."""
 
     def __init__(self, prepared: Prepared, rows: Sequence[Sequence[Any]]) -> None:
         self.size = len(rows)
         self._prepared = prepared
         self._rows = rows
-        self._raw: Sequence[Values] = list(zip(*rows, strict=True)) or [()] * len(prepared.names)
-        self._read: dict[str, Values] = {}
-
-    def column(self, name: str) -> Values:
-        """The values of one column."""
-        values = self._read.get(name)
-        if values is None:
-            index = self._prepared.names.index(name)
-            values = self._read[name] = self._prepared.column(index, self._raw[index])
-        return values
+        self._columns = prepared.columns(rows)
+        self.column: Callable[[str], Values] = self._columns.__getitem__
 
     def rows(self) -> Sequence[AnyRow]:
         """The rows one by one, with all their columns."""
@@ -34,8 +26,8 @@ class Rows:
 
     def objects(self, of: type[Any]) -> Sequence[Any]:
         """The rows as the schema's objects."""
-        names = self._prepared.names
-        return [of.of(dict(zip(names, row, strict=True))) for row in zip(*map(self.column, names), strict=True)]
+        names = self._columns.keys()
+        return [of.of(dict(zip(names, row, strict=True))) for row in zip(*self._columns.values(), strict=True)]
 
 
 class Mappings:

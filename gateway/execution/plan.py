@@ -72,8 +72,7 @@ MOST_PLANS = 16  # of one operation
 CONNECTION_FIELDS = ("nodes", "edges", "pageInfo")
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(msgspec.Struct, frozen=True):
     """One request: what its fields may use. It stands in for the `info` of resolvers, too."""
 
     context: Context
@@ -527,7 +526,6 @@ class Listed(Later):
         prepared, raw = await run.reader.read(question, [run.reader.organization])
         page = Page.of(question.asked, cast("Sequence[AnyRow]", raw))
         rows = Rows(prepared, page.rows)
-        rows.column(question.order.column)  # which must be readable, whether or not a cursor is made of it
         return await self._selection.objects(Paged(connection, rows, page), run)
 
 

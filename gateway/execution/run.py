@@ -9,12 +9,12 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass, replace
 from enum import Enum, auto
 from inspect import isawaitable
 from typing import Any, TypeVar
 from uuid import uuid4
 
+import msgspec
 from graphql import DocumentNode, ExecutionResult, GraphQLError, OperationType, VariableDefinitionNode, execute
 
 from gateway.errors import (
@@ -39,8 +39,7 @@ BAD_INPUT = "BAD_USER_INPUT"
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class GraphQLRequest:
+class GraphQLRequest(msgspec.Struct, frozen=True):
     """What a client asks to run: a document by its text, its hash or both."""
 
     query: str | None
@@ -63,8 +62,7 @@ class Outcome(Enum):
 OUTCOMES = {StatementTimeout.status: Outcome.LATE, Unavailable.status: Outcome.UNAVAILABLE}
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A GraphQL response, a plan's as JSON; there is no `data` in it where nothing was executed."""
 
     content: dict[str, Any] | bytes
@@ -84,8 +82,8 @@ class Answer:
         """The same with these beside the data."""
         if isinstance(self.content, bytes):
             shown = json.dumps(extensions, separators=(",", ":")).encode()
-            return replace(self, content=self.content[:-1] + b',"extensions":' + shown + b"}")
-        return replace(self, content={**self.content, "extensions": extensions})
+            return msgspec.structs.replace(self, content=self.content[:-1] + b',"extensions":' + shown + b"}")
+        return msgspec.structs.replace(self, content={**self.content, "extensions": extensions})
 
     @property
     def executed(self) -> bool:
@@ -99,8 +97,7 @@ class Answer:
         return {error["extensions"]["code"] for error in errors}
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True):
     """An operation that may run with these variables."""
 
     document: DocumentNode

@@ -1,15 +1,19 @@
 """What a request asks for: from a body or an address to the text of a document."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
+
+import msgspec
 
 from gateway.errors import BadRequest
 from gateway.execution.run import GraphQLRequest
 
 MOST_PARAMETERS = 100
 ANYTHING = (object, "")
+SURROGATE = re.compile(rb"\\u[dD]")  # half a character, perhaps
 KINDS: Mapping[str, tuple[type, str]] = {
     "query": (str, "a string: the text of a GraphQL document"),
     "operationName": (str, "a string"),
@@ -20,8 +24,32 @@ KINDS: Mapping[str, tuple[type, str]] = {
 }
 
 
+class Usual(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of most requests."""
+
+    query: str
+    variables: dict[str, Any] | None = None
+    operation_name: str | None = msgspec.field(default=None, name="operationName")
+    extensions: None = None
+    document: None = msgspec.field(default=None, name="documentId")
+    doc: None = msgspec.field(default=None, name="doc_id")
+
+
+_usual = msgspec.json.Decoder(Usual).decode
+
+
 def read_body(body: bytes) -> GraphQLRequest:
     """What the JSON body of a POST asks for; `BadRequest` where that is nothing."""
+    try:
+        usual = _usual(body)
+    except (ValueError, RecursionError):  # whatever it is, it is told in words of our own
+        return _read_body(body)
+    if not usual.query or SURROGATE.search(body):
+        return _read_body(body)
+    return GraphQLRequest(usual.query, usual.variables, usual.operation_name or None)
+
+
+def _read_body(body: bytes) -> GraphQLRequest:
     try:
         text = body.decode()
     except UnicodeDecodeError:

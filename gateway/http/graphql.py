@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from fastapi.security.utils import get_authorization_scheme_param
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -65,8 +66,7 @@ class Manners:
     plans: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """An answer in JSON, as it is sent."""
 
     body: bytes

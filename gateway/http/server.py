@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+from socket import socket
 from types import FrameType
 
 import uvicorn
@@ -12,6 +13,12 @@ from gateway.http.protocol import patient_for
 from gateway.settings import Settings
 
 CLOSE = (b"connection", b"close")
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def hold_signals() -> None:
+    """Let the signals that stop a server wait until it has started far enough to take them."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 
 class Server(uvicorn.Server):
@@ -38,6 +45,16 @@ class Server(uvicorn.Server):
         self.drain_seconds = settings.drain_seconds
         self.is_worker = is_worker
         self._drained_at: float | None = None
+
+    def run(self, sockets: list[socket] | None = None) -> None:
+        """Serve until a signal. It waits while there is nobody to take it: an exception out of nowhere may be lost."""
+        hold_signals()
+        super().run(sockets)
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        """Take signals from now on."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        await super().startup(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take a signal."""

@@ -1,11 +1,11 @@
 """Whose rows a statement reads, as of when, and for whose eyes."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+
+class Scope(msgspec.Struct, frozen=True):
     """The viewer's organization; the instant that one request calls now, on which depends what is overdue; and whether
     the viewer may see credentials, which a filter must not let others guess."""
 

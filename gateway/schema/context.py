@@ -1,10 +1,10 @@
 """What every resolver of one request shares."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import strawberry
 
 from gateway.database.engine import Database
@@ -13,8 +13,7 @@ from gateway.reading.loaders import Reader
 from gateway.viewer import READ_SECRETS, Viewer
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(msgspec.Struct, frozen=True):
     """Who asks, and the reader of their organization. Both None where a request without a credential is let in."""
 
     viewer: Viewer | None

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 SECONDS_HERE = 0.005  # of this thread's own time
 SECONDS_WAITED = 0.05  # with what the disk and other processes take
 STEPS = 4_000  # of SQLite's machine between two looks at the clock
+CACHE_KB = 32_768  # of the file that the event loop keeps: each page that it lacks is a call to the system
 STATEMENTS = 500  # that a connection keeps compiled
 REMEMBERED = 1_000  # statements known to take long
 SECONDS_SLOW = 1.0  # for which a statement that took long begins in a thread
@@ -94,6 +95,7 @@ class SQLite:
     def _run_here(self, text: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
         if self._here is None:
             self._here = self._open(busy_ms=0)
+            self._here.execute(f"PRAGMA cache_size = -{CACHE_KB}")
             self._here.set_progress_handler(self._is_late, STEPS)
         self._until = time.thread_time() + SECONDS_HERE, time.perf_counter() + SECONDS_WAITED
         return self._here.execute(text, arguments).fetchall()

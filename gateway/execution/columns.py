@@ -5,7 +5,6 @@ plainly what the schema says raises `Odd`: what a resolver would make of it is t
 """
 
 import json
-from array import array
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -20,6 +19,7 @@ from gateway.schema.scalars import format_time
 
 Values = Sequence[Any]
 Write = Callable[[Values], Values]
+Check = Callable[[Values], None]
 
 JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))  # as every answer is written
 
@@ -43,22 +43,23 @@ def writer(type_: GraphQLLeafType, nullable: bool) -> Write:
             return [names[value] for value in values]
 
         return _among_nulls(write_names) if nullable else write_names
-    kind, write = WRITERS.get(type_.name, (None, None))
-    if kind is None:
-        raise Odd(type_.name)
     if type_.name == "JSON":
         return _among_nulls(_json) if nullable else _json
-    return checked(kind, nullable, write)
+    if type_.name not in KINDS:
+        raise Odd(type_.name)
+    return checked(KINDS[type_.name], nullable, WRITERS.get(type_.name), CHECKS.get(type_.name))
 
 
-def checked(kind: type, nullable: bool, write: Write | None = None) -> Write:
-    """What lets values of exactly one type pass, nulls where they may be, and writes them."""
+def checked(kind: type, nullable: bool, write: Write | None = None, check: Check | None = None) -> Write:
+    """What lets values of exactly one type pass, nulls where they may be, and writes them; `check` sees no nulls."""
     kinds = {kind, NoneType} if nullable else {kind}
 
     def write_checked(values: Values) -> Values:
         found = set(map(type, values))
         if not found <= kinds:
             raise Odd(found)
+        if check is not None and kind in found:
+            check(values if NoneType not in found else [value for value in values if value is not None])
         if write is None:
             return values
         return write(values) if NoneType not in found else _among_nulls(write)(values)
@@ -76,14 +77,14 @@ def _among_nulls(write: Write) -> Write:
     return write_some
 
 
-def _ints(values: Values) -> Values:
-    array("i", values)  # which holds numbers of 32 bits, as GraphQL's Int does
-    return values
+def _between(smallest: int, largest: int) -> Check:
+    """Of whole numbers."""
 
+    def check_numbers(values: Values) -> None:
+        if not (smallest <= min(values) and max(values) <= largest):
+            raise Odd("a number beyond its type")
 
-def _longs(values: Values) -> Values:
-    array("q", values)
-    return values
+    return check_numbers
 
 
 def _floats(values: Values) -> Values:
@@ -105,13 +106,14 @@ def _json(values: Values) -> Values:
     return [value if type(value) is Raw else Raw(JSON.encode(value).encode()) for value in values]
 
 
-WRITERS: dict[str, tuple[type, Write | None]] = {
-    "ID": (str, None),
-    "String": (str, None),
-    "Int": (int, _ints),
-    "Long": (int, _longs),
-    "Float": (float, _floats),
-    "Boolean": (bool, None),
-    "DateTime": (datetime, _times),
-    "JSON": (object, _json),
+KINDS: dict[str, type] = {
+    "ID": str,
+    "String": str,
+    "Int": int,
+    "Long": int,
+    "Float": float,
+    "Boolean": bool,
+    "DateTime": datetime,
 }
+CHECKS: dict[str, Check] = {"Int": _between(-(2**31), 2**31 - 1), "Long": _between(-(2**63), 2**63 - 1)}
+WRITERS: dict[str, Write] = {"Float": _floats, "DateTime": _times}

@@ -122,6 +122,15 @@ async def test_variables_that_do_not_fit_are_refused(url: str) -> None:
     assert (answer.status_code, code(answer)) == (400, "BAD_USER_INPUT")
 
 
+@pytest.mark.parametrize("time", ["yesterday", 5, "2026-05-06T10:00:00", "0001-01-01T00:00:00+14:00"])
+@pytest.mark.parametrize("profile", ["development", "production"])
+async def test_times_that_are_none_are_the_clients_mistake(url: str, time: object, profile: str) -> None:
+    document = "query ($time: DateTime!) { batches(filter: {createdAt: {gte: $time}}) { nodes { id } } }"
+    async with gateway(url, profile) as client:
+        answer = await ask(client, document, variables={"time": time})
+    assert (answer.status_code, code(answer)) == (400, "BAD_USER_INPUT")
+
+
 @pytest.mark.parametrize("name", MALFORMED)
 @pytest.mark.parametrize("profile", ["development", "production"])
 async def test_malformed_bodies_are_the_clients_mistake(

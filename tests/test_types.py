@@ -225,3 +225,16 @@ async def test_a_page_size_outside_its_bounds_is_an_error(database: Database, fi
     (error,) = answer["errors"]
     assert error["message"] == f"first must be 1 to 500, not {first}."
     assert error["extensions"] == {"code": "VALIDATION_ERROR"}
+
+
+async def test_a_time_that_utc_has_not_keeps_its_offset(database: Database) -> None:
+    body = (
+        b'{"event":"batch.failed","batch_id":"0a000000-0000-4000-8000-000000000001","status":"failed","output":null,'
+        b'"duration_ms":null,"created_at":"0001-01-01T00:00:00+14:00","completed_at":null,"metadata":{"a":0.00001}}'
+    )
+    of = batch(1)
+    await store(database, {batches: [of], batch_callback_deliveries: [delivery(of, 1, payload_bytes=body)]})
+    asked = "query ($id: ID!) { batch(id: $id) { callbackDeliveries { payload { createdAt metadata output } } } }"
+    answer = await data(database, asked, id=of["id"])
+    (shown,) = answer["batch"]["callbackDeliveries"]
+    assert shown["payload"] == {"createdAt": "0001-01-01T00:00:00+14:00", "metadata": {"a": 1e-05}, "output": None}

@@ -272,7 +272,8 @@ def format_error(error: GraphQLError, *, tell: bool = True) -> dict[str, Any]:
     place = {key: value for key, value in error.formatted.items() if key in {"locations", "path"}}
     if isinstance(cause, ClientError):
         return {"message": cause.message, **place, "extensions": cause.extensions}
-    if isinstance(cause, GraphQLError) and (cause.nodes or error.path is None):
+    found_by_executor = isinstance(cause, GraphQLError) and (cause.nodes or error.path is None)
+    if found_by_executor or _is_of_variable(error):
         # Only what the executor finds wrong with the document or its variables names their nodes.
         return {"message": error.message if tell else _brief(error), **place, "extensions": {"code": BAD_INPUT}}
     return {**unexpected(cause, error.path), **place}
@@ -284,6 +285,11 @@ def _cause(error: GraphQLError) -> BaseException:
     while isinstance(cause, GraphQLError) and cause.original_error is not None:
         cause = cause.original_error
     return cause
+
+
+def _is_of_variable(error: GraphQLError) -> bool:
+    """Whether a scalar did not take the value of a variable."""
+    return error.path is None and any(isinstance(node, VariableDefinitionNode) for node in error.nodes or ())
 
 
 def _brief(error: GraphQLError) -> str:

@@ -29,11 +29,15 @@ def canonical_id(value: str, argument: str = "id") -> str:
 def format_time(value: datetime) -> str:
     """The contract's form of an instant: UTC with a `Z`, six fraction digits where there are any.
 
-    A time without an offset, which only a payload can hold, stays without one.
+    A time without an offset, which only a payload can hold, stays without one; so does an offset that leads out of
+    all years.
     """
-    if value.tzinfo is None:
+    try:
+        return (
+            value.isoformat() if value.tzinfo is None else f"{value.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
+        )
+    except OverflowError:
         return value.isoformat()
-    return value.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
 
 
 def parse_time(value: Any) -> datetime:

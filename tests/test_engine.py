@@ -64,7 +64,7 @@ async def test_a_statement_that_nobody_waits_for_is_stopped(database: Database) 
     with pytest.raises(asyncio.CancelledError):
         await endless
     assert not isinstance(database.source, Replicas)
-    await asyncio.wait_for(asyncio.gather(*database.source._settling), 5)
+    await asyncio.wait_for(database.source.pool.come_to_rest(), 5)
     assert database.source.pool.in_use == 0
     if database.dialect == "postgresql":
         assert (await database.fetch(ACTIVE))[0][0] == 0

@@ -96,7 +96,7 @@ async def test_a_connection_that_nobody_waits_for_any_more_is_the_next_one_s() -
         await asyncio.wait({leaving}, timeout=0.001)
     leaving.cancel()
     gate.set()
-    await one.opened(5)
+    await one.come_to_rest()
     await asyncio.wait({leaving})
     assert (one.in_use, one.idle) == (0, 1)
 

@@ -37,6 +37,7 @@ class Pool(Generic[C]):
         self._idle: list[C] = []
         self._lent: set[C] = set()
         self._opening: set[asyncio.Future[C]] = set()
+        self._settling: set[asyncio.Future[None]] = set()
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
@@ -75,10 +76,17 @@ class Pool(Generic[C]):
         self._lent.add(connection)
         return connection
 
-    async def opened(self, seconds: float) -> None:
-        """Wait until no connection is being opened, no longer than so many seconds."""
+    def settle(self, settling: Coroutine[Any, Any, None]) -> None:
+        """Begin what ends the work on a connection that its borrower has left, and gives it back."""
+        task = asyncio.ensure_future(settling)
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+
+    async def come_to_rest(self) -> None:
+        """Wait for what settles, and a while for what is being opened."""
+        await asyncio.gather(*self._settling)
         if self._opening:
-            await asyncio.wait(self._opening, timeout=seconds)
+            await asyncio.wait(self._opening, timeout=SECONDS_TO_STOP)
 
     def _opened(self, opening: asyncio.Future[C]) -> None:
         self._opening.discard(opening)

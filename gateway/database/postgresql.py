@@ -44,7 +44,6 @@ class PostgreSQL:
         self._session = {"application_name": "callback-gateway", **(session or {})}
         if statement_seconds is not None and not pooler:
             self._session["statement_timeout"] = str(int(statement_seconds * 1000))
-        self._settling: set[asyncio.Task[None]] = set()
         self.pool: Pool[Any] = Pool(self.connect, lambda connection: connection.is_closed(), size, patience)
 
     async def run(self, text: str, arguments: Sequence[Any]) -> Sequence[Sequence[Any]]:
@@ -67,8 +66,7 @@ class PostgreSQL:
 
     async def close(self) -> None:
         """Close every connection, after the statements that are being stopped; a silent server is not waited for."""
-        await asyncio.gather(*self._settling)
-        await self.pool.opened(SECONDS_TO_STOP)
+        await self.pool.come_to_rest()
         for connection in self.pool.empty():
             await close(connection)
 
@@ -89,9 +87,7 @@ class PostgreSQL:
         try:
             rows: Sequence[Sequence[Any]] = await connection.fetch(text, *arguments)
         except asyncio.CancelledError:
-            settling = asyncio.ensure_future(self._settle(connection))
-            self._settling.add(settling)
-            settling.add_done_callback(self._settling.discard)
+            self.pool.settle(self._settle(connection))
             raise
         except exceptions.QueryCanceledError as stopped:
             self.pool.give(connection)

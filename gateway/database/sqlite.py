@@ -16,7 +16,7 @@ from typing import Any
 import aiosqlite
 
 from gateway.database.lately import Lately
-from gateway.database.pool import SECONDS_TO_STOP, Pool
+from gateway.database.pool import Pool
 from gateway.errors import Unavailable
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,6 @@ class SQLite:
         self._here: sqlite3.Connection | None = None
         self._until = 0.0, 0.0
         self._slow: Lately[str] = Lately(REMEMBERED, SECONDS_SLOW)
-        self._settling: set[asyncio.Task[None]] = set()
         self.pool: Pool[aiosqlite.Connection] = Pool(self._connect, lambda _: False, size, patience)
 
     async def run(self, text: str, arguments: Sequence[Any]) -> Sequence[Sequence[Any]]:
@@ -64,9 +63,7 @@ class SQLite:
         try:
             rows: Any = await connection.execute_fetchall(text, arguments)
         except asyncio.CancelledError:
-            settling = asyncio.ensure_future(self._settle(connection))
-            self._settling.add(settling)
-            settling.add_done_callback(self._settling.discard)
+            self.pool.settle(self._settle(connection))
             raise
         except sqlite3.OperationalError as failure:
             self.pool.give(connection)
@@ -81,8 +78,7 @@ class SQLite:
 
     async def close(self) -> None:
         """Close every connection, after the statements that are being stopped."""
-        await asyncio.gather(*self._settling)
-        await self.pool.opened(SECONDS_TO_STOP)
+        await self.pool.come_to_rest()
         if self._here is not None:
             self._here.close()
             self._here = None

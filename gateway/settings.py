@@ -169,6 +169,12 @@ class Settings(BaseSettings):
         gt=0,
         description="How long a client may take to send the head of a request before its connection is closed.",
     )
+    keep_alive_seconds: int = Field(
+        default=75,
+        gt=0,
+        description="How long a connection stays open between two requests: longer than a load balancer keeps it, or "
+        "the balancer will send a request into one that is just being closed.",
+    )
     drain_seconds: float = Field(
         default_factory=by_profile(production=5.0, development=0.0),
         ge=0,

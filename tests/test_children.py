@@ -20,6 +20,7 @@ NEWEST = Order("created_at", descending=True)
 @pytest.fixture(autouse=True)
 def _nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loaders, "CROWDED", Lately(size=10, seconds=60.0))
+    monkeypatch.setattr(loaders, "FEW", 2)
 
 
 async def _fill(database: Database, *sizes: int) -> list[str]:
@@ -44,6 +45,14 @@ async def test_each_parent_has_its_first_children_in_order(
     assert [[row.id for row in few] for few in found] == [[row.id for row in few] for few in one_by_one]
     assert [len(few) for few in found] == [min(size, 3) for size in sizes]
     assert together.statements == 1
+
+
+async def test_the_first_alone_is_never_looked_for_among_all(database: Database) -> None:
+    ids = await _fill(database, 9, 0, 9)
+    reader = Reader(database, OURS)
+    found = await reader.ask_many(RowsOf(PARENT, frozenset({"id"}), NEWEST, 1), ids)
+    assert [len(few) for few in found] == [1, 0, 1]
+    assert reader.statements == 1
 
 
 async def test_crowded_parents_are_asked_one_by_one_and_remembered(database: Database) -> None:

@@ -155,6 +155,15 @@ def test_a_worker_that_dies_is_replaced_and_none_outlives_its_parent(tmp_path: P
         assert psutil.wait_procs(left, PATIENCE)[1] == []
 
 
+def test_a_connection_is_kept_for_the_next_request_as_long_as_set(tmp_path: Path) -> None:
+    with served(tmp_path, keep_alive_seconds="1") as gateway, gateway.connect() as client:
+        for _ in range(2):
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: gateway\r\n\r\n")
+            assert client.recv(10_000).startswith(b"HTTP/1.1 200 ")
+        client.settimeout(PATIENCE)
+        assert client.recv(10_000) == b""
+
+
 def test_a_client_that_drips_is_hung_up_on_and_others_are_unharmed(tmp_path: Path) -> None:
     with served(tmp_path, head_seconds="0.3", deadline_seconds="0.3") as gateway:
         with gateway.connect() as client:

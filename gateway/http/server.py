@@ -39,6 +39,7 @@ class Server(uvicorn.Server):
             log_config=None,
             server_header=False,
             access_log=False,  # it would write down query strings
+            timeout_keep_alive=settings.keep_alive_seconds,
             timeout_graceful_shutdown=settings.grace_seconds,
         )
         super().__init__(config)

@@ -35,6 +35,7 @@ STATEMENTS = 2_000  # that a process keeps compiled, each a few kilobytes
 ORGANIZATION: Any = bindparam("organization", type_=Id())
 NOW: Any = bindparam("now", type_=UtcDateTime())
 IDS: BindParameter[list[str]] = bindparam("ids", type_=Texts())
+FEW = 10  # children of each parent: fewer are asked for where there are more
 CROWDED: Lately["Gathered"] = Lately(size=1_000, seconds=10.0)
 """Questions whose parents have many children."""
 
@@ -101,7 +102,7 @@ class RowsOf(Question[list[AnyRow]]):
         return replace(self, after=after) if values else self, values
 
     def gathered(self, ids: int) -> "Gathered | None":
-        if self.first is None or ids == 1:
+        if self.first is None or self.first < FEW or ids == 1:
             return None
         return Gathered(self, self.first << ids.bit_length())  # more than is wanted, and few different ones
 

@@ -21,7 +21,7 @@ from gateway.database.types import AnyRow, Id, UtcDateTime
 from gateway.execution.columns import ENCODER, Odd, Values, Write, are_utc, checked
 from gateway.execution.parents import Rows
 from gateway.reading.contract import AttemptDocument, DeliveryDocument, body_text, delivery_document, payload_json
-from gateway.reading.history import IN_SEQUENCE, OLDEST_FIRST, PAGE, WHOLE_ATTEMPT, WHOLE_DELIVERY
+from gateway.reading.history import IN_SEQUENCE, PAGE, WHOLE_ATTEMPT, deliveries_of
 from gateway.reading.loaders import Reader, RowsOf
 
 DOCUMENTS = TypeAdapter(list[DeliveryDocument])
@@ -34,12 +34,12 @@ NOTHING: Mapping[str, Values] = MappingProxyType({})
 async def history_pages(reader: Reader, batch_id: str, *, by_column: bool = True) -> AsyncIterator[tuple[int, bytes]]:
     """All deliveries of a batch with all their attempts, oldest first, in pages: how many they are, and their JSON.
 
-    At least one page comes, which is empty for a batch without deliveries; only the last is shorter than `PAGE`.
+    At least one page comes, which is empty for a batch without deliveries, and for none; only the last is shorter than
+    `PAGE`.
     """
     after = None
     while True:
-        question = RowsOf(deliveries.c.batch_id, WHOLE_DELIVERY, OLDEST_FIRST, PAGE, after)
-        rows = Rows(*await reader.read(question, [batch_id]))
+        rows = Rows(*await reader.read(deliveries_of(PAGE, after), [batch_id]))
         if not rows.size:
             yield 0, b"[]"
             return

@@ -82,8 +82,10 @@ class History:
         pages = history_pages(reader, batch_id, by_column=self._by_column)
 
         async def first_page() -> tuple[int, bytes]:
-            await require_batch(reader, batch_id)
-            return await anext(pages)
+            size, first = await anext(pages)
+            if not size:
+                await require_batch(reader, batch_id)
+            return size, first
 
         try:
             left = max(0.0, began + self._deadline - time.monotonic())

@@ -1,16 +1,38 @@
 """What belongs to the whole callback history of a batch."""
 
+from dataclasses import dataclass
+
+from sqlalchemy import exists
+
 from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches
 from gateway.errors import BatchNotFound
 from gateway.reading.contract import AttemptDocument, DeliveryDocument
-from gateway.reading.loaders import Reader, RowById
-from gateway.reading.pages import Order
+from gateway.reading.filters import Conditions
+from gateway.reading.loaders import Reader, RowById, RowsOf
+from gateway.reading.pages import Order, Position
+from gateway.reading.scope import Scope
 
 PAGE = 100
 OLDEST_FIRST = Order("created_at")
 IN_SEQUENCE = Order("attempt_number")
 WHOLE_DELIVERY = frozenset(DeliveryDocument.model_fields) & set(batch_callback_deliveries.c.keys())
 WHOLE_ATTEMPT = frozenset(AttemptDocument.model_fields) & set(batch_callback_delivery_attempts.c.keys())
+
+
+@dataclass(frozen=True, slots=True)
+class WhoseBatchIsThere:
+    """A filter that keeps the deliveries of batches: where some are found, so is their batch."""
+
+    def conditions(self, scope: Scope) -> Conditions:
+        """What a kept delivery satisfies."""
+        of = batch_callback_deliveries.c.batch_id
+        yield exists().where(batches.c.id == of, batches.c.org_id == scope.organization)
+
+
+def deliveries_of(first: int, after: Position | None = None) -> RowsOf:
+    """The next deliveries of a batch that is there, with all their columns."""
+    of = batch_callback_deliveries.c.batch_id
+    return RowsOf(of, WHOLE_DELIVERY, OLDEST_FIRST, first, after, WhoseBatchIsThere())
 
 
 async def require_batch(reader: Reader, batch_id: str) -> None:

@@ -6,7 +6,10 @@ import pytest
 
 from gateway.database.engine import Database
 from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches
-from tests.asking import ask, data, statements
+from gateway.execution.run import GraphQLRequest, run
+from gateway.schema.context import Context
+from gateway.viewer import READ, Viewer
+from tests.asking import DOCUMENTS, ask, data, statements
 from tests.rows import OURS, THEIRS, attempt, batch, delivery, history, identifier, store
 
 ROUND_TRIP = """
@@ -29,14 +32,17 @@ async def test_a_document_costs_one_statement_a_level(database: Database, count:
     assert len(seen) == 5
 
 
-async def test_only_selected_columns_are_read(database: Database) -> None:
+@pytest.mark.parametrize("plans", [True, False], ids=["planned", "ordinary"])
+async def test_only_selected_columns_are_read(database: Database, plans: bool) -> None:
     await store(database, history(1))
+    document = """query ($id: ID!, $all: Boolean = false) {
+      batch(id: $id) { statusCode input @skip(if: true) ...All @include(if: $all) callbackDeliveries { callbackUrl } } }
+    fragment All on Batch { output }"""
+    context = Context.of(Viewer(OURS, frozenset({READ}), "test"), database)
+    request = GraphQLRequest(document, {"id": identifier(0xBA, 1)})
     with statements(database) as seen:
-        await data(
-            database,
-            "query ($id: ID!) { batch(id: $id) { statusCode callbackDeliveries { callbackUrl } } }",
-            id=identifier(0xBA, 1),
-        )
+        answer = await run(request, DOCUMENTS, context, plans=plans)
+    assert answer.planned is plans
     assert len(seen) == 2
     assert "status_code" in seen[0]
     assert not {"input", "output", "payload_bytes", "response_body"} & set(" ".join(seen).replace(".", " ").split())

@@ -25,14 +25,12 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     GraphQLField,
-    GraphQLIncludeDirective,
     GraphQLInterfaceType,
     GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLSchema,
-    GraphQLSkipDirective,
     InlineFragmentNode,
     ListValueNode,
     ObjectValueNode,
@@ -42,7 +40,6 @@ from graphql import (
     ValueNode,
     VariableNode,
     get_argument_values,
-    get_directive_values,
     is_leaf_type,
 )
 from graphql.execution.values import VariableValues
@@ -61,7 +58,7 @@ from gateway.schema.context import Context
 from gateway.schema.inputs import canonical_ids
 from gateway.schema.query import schema as SCHEMA  # noqa: N812 - not to be taken for GraphQL's own of the same name
 from gateway.schema.scalars import canonical_id
-from gateway.schema.selection import ASKS, COLUMNS, LISTS, MAKES, MASKS, Lists, columns_by_field
+from gateway.schema.selection import ASKS, COLUMNS, LISTS, MAKES, MASKS, Lists, columns_by_field, is_included
 from gateway.schema.types import NODES, Node
 
 logger = logging.getLogger(__name__)
@@ -661,7 +658,7 @@ class _Compiler:
         self, selected: SelectionSetNode, type_: GraphQLObjectType, fields: dict[str, list[FieldNode]], seen: set[str]
     ) -> None:
         for node in selected.selections:
-            if not self._is_included(node):
+            if not is_included(node, self.variables):
                 continue
             if isinstance(node, FieldNode):
                 fields.setdefault(node.alias.value if node.alias else node.name.value, []).append(node)
@@ -679,13 +676,6 @@ class _Compiler:
 
     def _applies(self, name: str, type_: GraphQLObjectType) -> bool:
         return name == type_.name or any(interface.name == name for interface in type_.interfaces)
-
-    def _is_included(self, node: Any) -> bool:
-        if not node.directives:
-            return True
-        skip = get_directive_values(GraphQLSkipDirective, node, self.variables)
-        include = get_directive_values(GraphQLIncludeDirective, node, self.variables)
-        return not (skip and skip["if"]) and (include is None or bool(include["if"]))
 
     def completed(self, type_: GraphQLOutputType, sets: Sequence[SelectionSetNode]) -> Completed:
         """What a type makes of the values of a field."""

@@ -12,11 +12,16 @@ from typing import Any
 from graphql import (
     FieldNode,
     FragmentSpreadNode,
+    GraphQLIncludeDirective,
     GraphQLResolveInfo,
+    GraphQLSkipDirective,
     InlineFragmentNode,
+    SelectionNode,
     SelectionSetNode,
     get_argument_values,
+    get_directive_values,
 )
+from graphql.execution.values import VariableValues
 from sqlalchemy import Table
 from strawberry.types import get_object_definition
 from strawberry.utils.str_converters import to_camel_case
@@ -81,8 +86,8 @@ def columns_of(info: Info, of: type, *paths: tuple[str, ...]) -> frozenset[str]:
     for path in paths or ((),):
         sets = [node.selection_set for node in raw.field_nodes]
         for name in path:
-            sets = [field.selection_set for field in _fields(sets, None, raw.fragments) if field.name.value == name]
-        for field in _fields(sets, of, raw.fragments):
+            sets = [field.selection_set for field in _fields(raw, sets) if field.name.value == name]
+        for field in _fields(raw, sets, of):
             for column in columns.get(field.name.value, ()):
                 needed.add(column if isinstance(column, str) else column(_arguments(raw, of, field)))
     return frozenset(needed)
@@ -109,12 +114,25 @@ def _names(of: type) -> frozenset[str]:
     return frozenset({definition.name, *(interface.name for interface in definition.interfaces)})
 
 
-def _fields(sets: Iterable[SelectionSetNode | None], of: type | None, fragments: dict[str, Any]) -> Iterator[FieldNode]:
+def is_included(node: SelectionNode, variables: VariableValues) -> bool:
+    """Whether `@skip` and `@include` leave a field, a spread or an inline fragment in its place."""
+    if not node.directives:
+        return True
+    skip = get_directive_values(GraphQLSkipDirective, node, variables)
+    include = get_directive_values(GraphQLIncludeDirective, node, variables)
+    return not (skip and skip["if"]) and (include is None or bool(include["if"]))
+
+
+def _fields(
+    raw: GraphQLResolveInfo[Any], sets: Iterable[SelectionSetNode | None], of: type | None = None
+) -> Iterator[FieldNode]:
     """Every field selected on `of` (on whatever there is, for None), through fragments; each is walked once."""
     seen: set[str] = set()
     waiting = [node for node in sets if node is not None]
     while waiting:
         for node in waiting.pop().selections:
+            if not is_included(node, raw.variable_values):
+                continue
             if isinstance(node, FieldNode):
                 yield node
                 continue
@@ -122,7 +140,7 @@ def _fields(sets: Iterable[SelectionSetNode | None], of: type | None, fragments:
                 if node.name.value in seen:
                     continue
                 seen.add(node.name.value)
-                fragment = fragments[node.name.value]
+                fragment: Any = raw.fragments[node.name.value]
             elif isinstance(node, InlineFragmentNode):
                 fragment = node
             condition = fragment.type_condition

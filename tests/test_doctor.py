@@ -45,10 +45,13 @@ def large(database_url: str) -> Existing:
     async def filled() -> None:
         database = Database(database_url)
         await fill(database, 20_000)
+        if database.dialect == "postgresql":  # what other tests left behind makes reading a table whole cost more
+            await made.run_now(f"VACUUM (FULL, ANALYZE) {DELIVERIES}")
         await database.close()
 
+    made = Existing(database_url, database_url, None)
     asyncio.run(filled())
-    return Existing(database_url, database_url, None)
+    return made
 
 
 @pytest.fixture

@@ -522,6 +522,7 @@ class Listed(Later):
         question = connection.question
         prepared, raw = await run.reader.read(question, [run.reader.organization])
         page = Page.of(question.asked, cast("Sequence[AnyRow]", raw))
+        prepared.columns(raw[question.asked.size :])  # the row beyond the page must be readable, too
         rows = Rows(prepared, page.rows)
         return await self._selection.objects(Paged(connection, rows, page), run)
 

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.app import create_app
 from gateway.database.engine import Database
+from gateway.database.lately import Remembered
 from gateway.errors import (
     BadRequest,
     ClientError,
@@ -17,7 +18,7 @@ from gateway.errors import (
     RoleUnresolved,
     Unauthorized,
 )
-from gateway.http.credentials import Credentials, Remembered
+from gateway.http.credentials import Credentials
 from gateway.http.tokens import tokens_of
 from gateway.settings import Settings
 from gateway.viewer import READ, Principal, Viewer
@@ -162,7 +163,7 @@ async def test_token_is_remembered_no_longer_than_it_is_good(database: Database)
 
 def test_oldest_make_room_and_old_ones_are_gone() -> None:
     clock = Clock()
-    remembered: Remembered[int] = Remembered(2, clock)
+    remembered: Remembered[bytes, int] = Remembered(2, clock)
     for number in (1, 2, 3):
         remembered.put(bytes([number]), number, seconds=10)
     assert [remembered.get(bytes([number])) for number in (1, 2, 3)] == [None, 2, 3]

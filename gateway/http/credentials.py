@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Iterable
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import Header, Security
@@ -12,6 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import TypeAdapter, ValidationError
 
 from gateway.database.engine import Database
+from gateway.database.lately import Remembered
 from gateway.errors import BadRequest, ClientError, Unauthorized
 from gateway.execution.run import within
 from gateway.http.tokens import Tokens
@@ -19,8 +20,6 @@ from gateway.observability.exchange import exchange
 from gateway.viewer import READ, Principal, Viewer
 from gateway.writing.api_keys import ApiKey, find_key
 from gateway.writing.last_used import LastUsed
-
-T = TypeVar("T")
 
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(HTTPBearer(auto_error=False))]
 Organization = Annotated[str | None, Header(alias="X-Organization-Id", title="X-Organization-Id")]
@@ -55,8 +54,8 @@ class Credentials:
         self.tokens = tokens
         self.last_used = LastUsed(database)
         self._cache_seconds = cache_seconds
-        self._known: Remembered[Principal] = Remembered(CACHED, clock)
-        self._refused: Remembered[bool] = Remembered(CACHED, clock)
+        self._known: Remembered[bytes, Principal] = Remembered(CACHED, clock)
+        self._refused: Remembered[bytes, bool] = Remembered(CACHED, clock)
 
     async def reader(self, bearer: Bearer, organization: Organization = None) -> Viewer:
         """The viewer behind a request, who may read batches; a FastAPI dependency.
@@ -123,27 +122,6 @@ class Credentials:
         principal = Principal(key.id, {key.organization_id: key.scopes}, key.organization_id, key_id=key.id)
         self._known.put(digest, principal, self._cache_seconds)
         return principal
-
-
-class Remembered(Generic[T]):
-    """At most `size` values, each for a while; the oldest make room for new ones."""
-
-    def __init__(self, size: int, clock: Callable[[], float]) -> None:
-        self._size = size
-        self._clock = clock
-        self._values: dict[bytes, tuple[float, T]] = {}
-
-    def get(self, key: bytes) -> T | None:
-        """The value, unless its time is over."""
-        found = self._values.get(key)
-        return None if found is None or found[0] <= self._clock() else found[1]
-
-    def put(self, key: bytes, value: T, seconds: float) -> None:
-        """Remember a value for so many seconds from now."""
-        self._values.pop(key, None)
-        while len(self._values) >= self._size:
-            del self._values[next(iter(self._values))]
-        self._values[key] = self._clock() + seconds, value
 
 
 def _organization_id(text: str) -> str:

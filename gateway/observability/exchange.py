@@ -1,7 +1,7 @@
 """One request and its answer, as operators may see them: names and numbers, never a value, a header or a secret."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol
@@ -26,6 +26,16 @@ class Trace(Protocol):
 
     def end(self, exchange: "Exchange") -> None:
         """End it with what is known now."""
+
+
+class Traces(Protocol):
+    """Where spans come from; what makes them is imported only where it is installed."""
+
+    def begin(self, headers: Iterable[tuple[bytes, bytes]]) -> Trace:
+        """The span of a request with these headers, whose names are in lower case."""
+
+    def close(self) -> None:
+        """Send what is left."""
 
 
 @dataclass(slots=True)

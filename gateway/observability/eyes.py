@@ -2,15 +2,11 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from gateway.errors import ClientError, InternalError
-from gateway.observability.exchange import Exchange, exchange
+from gateway.observability.exchange import Exchange, Traces, exchange
 from gateway.observability.logs import log_access, log_slow
 from gateway.observability.metrics import CLIENT_GONE, OK, Metrics
-
-if TYPE_CHECKING:
-    from gateway.observability.traces import Traces
 
 GONE = 499  # the status of a request whose client did not wait for the answer
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -34,7 +30,7 @@ class Eyes:
     def __init__(
         self,
         metrics: Metrics | None = None,
-        traces: "Traces | None" = None,
+        traces: Traces | None = None,
         *,
         access_log: bool = False,
         slow_seconds: float = 0,

@@ -22,6 +22,7 @@ from gateway.reading.masking import mask_text
 from gateway.settings import Settings
 from tests.asking import data
 from tests.existing import Existing, existing_database
+from tests.rows import THEIRS
 from tests.servers import pgbouncer, postgres_server
 from tests.test_cli import run
 from tests.volume import fill
@@ -385,6 +386,17 @@ async def test_a_table_that_is_read_whole_is_found(large: Existing) -> None:
     assert "callback health of batches" in slow.message
     await large.run_now(*(sql for found in findings for sql in found.sql))
     assert await examined(large) == []
+
+
+async def test_plans_are_those_of_an_organization_that_has_much(large: Existing) -> None:
+    few = f"SELECT id FROM batches WHERE org_id <> '{THEIRS}' ORDER BY created_at LIMIT 9"
+    await large.run_now(
+        f"DROP INDEX ix_{DELIVERIES}_batch",
+        f"UPDATE batches SET status_code = 'failed' WHERE id IN ({few})",  # so that PostgreSQL meets theirs first
+    )
+    findings = await examined(large)
+    assert "SEQUENTIAL_SCAN" in {found.code for found in findings}
+    await large.run_now(*(sql for found in findings for sql in found.sql))
 
 
 async def test_rows_that_are_sorted_are_found(large: Existing) -> None:

@@ -10,15 +10,15 @@ from typing import Any
 
 import httpx
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBasedTraceIdRatio
 from opentelemetry.trace import SpanKind
 
 from gateway.app import create_app
 from gateway.errors import TelemetryMissing
-from gateway.observability.traces import Traces
+from gateway.observability.traces import Traces, traces
 from tests.edge import BATCH, KEY, ask, furnished, gateway, settings
 from tests.test_logs import MARK, SECRETIVE
 
@@ -36,9 +36,7 @@ def url(sqlite_template: Path, tmp_path: Path) -> str:
 async def traced(url: str, **options: Any) -> AsyncIterator[tuple[httpx.AsyncClient, InMemorySpanExporter]]:
     """A client of a gateway, and the spans that it makes."""
     app, kept = create_app(settings(url)), InMemorySpanExporter()
-    provider = TracerProvider(**options)
-    provider.add_span_processor(SimpleSpanProcessor(kept))
-    app.eyes.traces = Traces(provider, "sqlite")  # type: ignore[attr-defined]
+    app.eyes.traces = Traces("sqlite", SimpleSpanProcessor(kept), **options)  # type: ignore[attr-defined]
     headers = {"Authorization": f"Bearer {KEY}"}
     async with (
         app.router.lifespan_context(app),
@@ -136,6 +134,30 @@ async def test_what_is_not_sampled_costs_no_statement_spans_and_still_goes_on(ur
     assert answer.headers["traceparent"].endswith("-00")
 
 
+async def test_answers_say_which_traces_are_kept(url: str) -> None:
+    async with traced(url, sampler=ParentBasedTraceIdRatio(0.5)) as (client, kept):
+        said = [(await client.get("/healthz")).headers["traceparent"].split("-") for _ in range(40)]
+    spans = {f"{span.context.trace_id:032x}": f"{span.context.span_id:016x}" for span in kept.get_finished_spans()}
+    assert {trace: span for _, trace, span, flags in said if int(flags, 16) & 1} == spans
+    assert 0 < len(spans) < len(said)
+    assert len({trace for _, trace, _, _ in said}) == len({span for _, _, span, _ in said}) == len(said)
+
+
+@pytest.mark.parametrize(("sampler", "least", "most"), [(None, 1, 50), ("always_on", 1_000, 1_000)])
+def test_one_in_a_hundred_is_kept_unless_a_variable_says_otherwise(
+    sampler: str | None, least: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    if sampler is None:
+        monkeypatch.delenv("OTEL_TRACES_SAMPLER", raising=False)
+    else:
+        monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
+    made = traces("sqlite")
+    assert least <= sum(made.begin(()).recording for _ in range(1_000)) <= most
+    assert made.begin([(b"traceparent", PARENTS["traceparent"].encode())]).recording
+    made.close()
+
+
 async def test_without_telemetry_no_answer_has_a_trace(url: str) -> None:
     async with gateway(url) as client:
         answer = await client.get("/healthz", headers=PARENTS)
@@ -158,6 +180,7 @@ async def test_spans_go_where_the_standard_variables_say(url: str, monkeypatch: 
         thread = Thread(target=collector.serve_forever)
         thread.start()
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.server_port}")
+        monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_on")
         monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
         try:
             async with gateway(url, telemetry=True) as client:

@@ -1,6 +1,7 @@
 """OpenTelemetry traces: a span for each request and one for each of its statements. Needs the extra `telemetry`.
 
-The names are those of the semantic conventions. The standard `OTEL_*` variables say where spans go and which are kept.
+The names are those of the semantic conventions. The standard `OTEL_*` variables say where spans go and which are kept:
+without `OTEL_TRACES_SAMPLER`, those of callers who keep theirs, and one in a hundred of the others.
 """
 
 import os
@@ -10,8 +11,10 @@ from threading import Thread
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import Decision, ParentBasedTraceIdRatio, Sampler
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, format_trace_id, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AnyValue
@@ -20,9 +23,38 @@ from gateway import __version__
 from gateway.observability.exchange import Exchange
 
 CONTEXT = {b"traceparent": "traceparent", b"tracestate": "tracestate"}
+REQUEST = "request"  # a span's name until its request is understood
+KEPT = 0.01  # a request that is kept costs about 0.4 ms, one that is not a hundredth of that
 SECONDS_TO_STOP = 2.0  # for what was not sent yet
 
 Headers = Iterable[tuple[bytes, bytes]]
+
+
+class Unkept:
+    """A request of which the sampler keeps nothing: it has a place in a trace, and no span is made of it."""
+
+    __slots__ = ("_span_id", "_trace_id")
+
+    recording = False
+
+    def __init__(self, trace_id: int, span_id: int) -> None:
+        self._trace_id = trace_id
+        self._span_id = span_id
+
+    @property
+    def id(self) -> str:
+        """The trace's id, as 32 hexadecimal digits."""
+        return format_trace_id(self._trace_id)
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """The W3C trace context that the answer carries: a random id, not sampled."""
+        return [(b"traceparent", b"00-%032x-%016x-02" % (self._trace_id, self._span_id))]
+
+    def statement(self, summary: str, seconds: float, rows: int) -> None:
+        """Nothing is kept."""
+
+    def end(self, exchange: Exchange) -> None:
+        """Nothing is kept."""
 
 
 class Trace:
@@ -90,20 +122,45 @@ class Trace:
         span.end()
 
 
-class Traces:
-    """Begins spans of a `provider`. `database` is the name that the conventions give the database."""
+class _Ids(RandomIdGenerator):
+    """Random ids; the next trace's is known before it begins, so that the sampler can be asked."""
 
-    def __init__(self, provider: TracerProvider, database: str) -> None:
-        self.provider = provider
+    def __init__(self) -> None:
+        self.next = super().generate_trace_id()
+
+    def generate_trace_id(self) -> int:
+        taken, self.next = self.next, super().generate_trace_id()
+        return taken
+
+
+class Traces:
+    """Begins spans, which the processor gets. `database` is the name that the conventions give the database."""
+
+    def __init__(
+        self,
+        database: str,
+        processor: SpanProcessor,
+        *,
+        sampler: Sampler | None = None,
+        resource: Resource | None = None,
+    ) -> None:
         self.database = database
-        self.tracer = provider.get_tracer("gateway", __version__)
+        self.ids = _Ids()
+        self.provider = TracerProvider(sampler, resource, id_generator=self.ids)
+        self.provider.add_span_processor(processor)
+        self.tracer = self.provider.get_tracer("gateway", __version__)
         self.propagator = TraceContextTextMapPropagator()
 
-    def begin(self, headers: Headers) -> Trace:
+    def begin(self, headers: Headers) -> Trace | Unkept:
         """The span of a request, in the trace that its headers name."""
         carrier = {CONTEXT[name]: value.decode("latin-1") for name, value in headers if name in CONTEXT}
+        if not carrier:
+            # Before there is a span: one that is not kept costs more than many an answer.
+            asked = self.provider.sampler.should_sample(None, self.ids.next, REQUEST, SpanKind.SERVER)
+            if asked.decision is Decision.DROP:
+                return Unkept(self.ids.generate_trace_id(), self.ids.generate_span_id())
         context = self.propagator.extract(carrier) if carrier else None
-        return Trace(self, self.tracer.start_span("request", context, SpanKind.SERVER))
+        return Trace(self, self.tracer.start_span(REQUEST, context, SpanKind.SERVER))
 
     def close(self) -> None:
         """Send what was not sent yet; a collector that does not answer is not waited for."""
@@ -115,9 +172,9 @@ class Traces:
 def traces(database: str) -> Traces:
     """Traces as the `OTEL_*` variables want them, sent by OTLP over HTTP."""
     attributes = {} if SERVICE_NAME in _named() else {SERVICE_NAME: "callback-gateway"}
-    provider = TracerProvider(resource=Resource.create(attributes))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    return Traces(provider, database)
+    sampler = None if os.environ.get("OTEL_TRACES_SAMPLER") else ParentBasedTraceIdRatio(KEPT)
+    processor = BatchSpanProcessor(OTLPSpanExporter())
+    return Traces(database, processor, sampler=sampler, resource=Resource.create(attributes))
 
 
 def _named() -> set[str]:

@@ -31,8 +31,8 @@ class Trace(Protocol):
 class Traces(Protocol):
     """Where spans come from; what makes them is imported only where it is installed."""
 
-    def begin(self, headers: Iterable[tuple[bytes, bytes]]) -> Trace:
-        """The span of a request with these headers, whose names are in lower case."""
+    def begin(self, headers: Iterable[tuple[bytes, bytes]]) -> Trace | None:
+        """The span of a request with these headers, whose names are in lower case; None where there is to be none."""
 
     def close(self) -> None:
         """Send what is left."""

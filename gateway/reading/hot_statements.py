@@ -174,7 +174,7 @@ async def _sample(connection: AsyncConnection) -> Sample:
     # an organization that has little tell nothing of those that have much.
     some = select(BATCHES.c.org_id).limit(SAMPLED).subquery()
     most = select(some.c.org_id).group_by(some.c.org_id).order_by(func.count().desc(), some.c.org_id).limit(1)
-    organization = (await connection.execute(most)).scalar()
+    organization = (await connection.execute(most)).scalar() or NOBODY
     ours = select(BATCHES.c.id, BATCHES.c.created_at).where(BATCHES.c.org_id == organization)
     newest = (await connection.execute(ours.order_by(BATCHES.c.created_at.desc(), BATCHES.c.id.desc()).limit(10))).all()
     if not newest:

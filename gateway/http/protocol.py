@@ -1,17 +1,13 @@
 """HTTP/1.1 as uvicorn speaks it, for clients that take no more than their time to ask."""
 
 import asyncio
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from uvicorn.protocols.http.h11_impl import H11Protocol as HTTPProtocol
-else:  # with httptools where it is installed, else with h11
-    from uvicorn.protocols.http.auto import AutoHTTPProtocol as HTTPProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 LINGER = 0.5  # seconds
 
 
-class Protocol(HTTPProtocol):
+class Protocol(HttpToolsProtocol):
     """A connection, which is closed where the head of a request is not complete in time.
 
     The time runs from the connection's start, later from the first byte after an answer: what lies between is uvicorn's

@@ -81,6 +81,14 @@ def test_lines_are_counted_and_skip_a_byte_order_mark() -> None:
     assert sum(told) == 20
 
 
+@pytest.mark.parametrize("cut", [b'{"a": 1', b'{"a": 1,', b'{"a": [', b'{"a'])
+def test_a_line_that_stops_too_early_is_refused_as_this_line(cut: bytes) -> None:
+    file = JsonFile(io.BytesIO(b'{"a": 0}\n' + cut + b'\n{"a": 2}\n'), lambda _: None)
+    with pytest.raises(Malformed) as refused:
+        [[text.value() for _ in text.members()] for text in file.lines()]
+    assert refused.value.line == 2
+
+
 def test_bytes_that_are_not_utf_8_are_refused_in_their_line() -> None:
     text = JsonFile(io.BytesIO(b'[\n"ok",\n"\xff"]'), lambda _: None).document()
     with pytest.raises(Malformed, match="not UTF-8") as refused:

@@ -153,7 +153,9 @@ class JsonFile:
 
     def _pieces(self, piece: bytes, *, one_line: bool = False) -> Iterator[str]:
         while piece:
-            yield self._text(piece)
+            text = self._text(piece)
+            # Without its end, so that a line that stops too early is refused in this line and not in the next.
+            yield text.removesuffix("\n") if one_line else text
             if one_line and piece.endswith(b"\n"):
                 return
             piece = self._file.readline(PIECE) if one_line else self._file.read(PIECE)

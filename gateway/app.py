@@ -92,10 +92,10 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        credentials.has_keys = await make_ready(settings, database, keys)
-        if settings.is_development and credentials.has_keys:
-            explorer.config = await explorer_config(database, keys)
         try:
+            credentials.has_keys = await make_ready(settings, database, keys)
+            if settings.is_development and credentials.has_keys:
+                explorer.config = await explorer_config(database, keys)
             async with (
                 regularly(credentials.last_used.write, legacy_use.report),
                 regularly(*published, interval=PUBLISHED_SECONDS),

@@ -21,8 +21,6 @@ from gateway.database.tables import metadata
 
 POSTGRES = os.environ.get("GATEWAY_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
 
-STATUS = pytest.StashKey[int]()
-
 
 def lacking(reason: str) -> None:
     """Skip a test for what the machine lacks; where GATEWAY_TEST_COMPLETE is set, as in CI, that is a failure."""
@@ -32,19 +30,14 @@ def lacking(reason: str) -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    session.config.stash[STATUS] = int(exitstatus)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """A connection that nobody closed has a thread that would keep the run from ending: name it, and end."""
+def pytest_unconfigure() -> None:
+    """A connection that nobody closed has a thread that would keep the run from ending: name it, and fail."""
     left = [thread.name for thread in enumerate_threads() if not thread.daemon and thread is not main_thread()]
     if left:
         sys.stderr.write(f"Left running: {', '.join(left)}\n")
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(config.stash.get(STATUS, 1))
+        os._exit(1)
 
 
 @pytest.fixture(scope="session")

@@ -131,14 +131,12 @@ class Traces:
         for name, value in headers:
             if name in CONTEXT:
                 carrier[CONTEXT[name]] = value.decode("latin-1")
-        if carrier:
-            context = self.propagator.extract(carrier)
-            return Trace(self, self.tracer.start_span(REQUEST, context, SpanKind.SERVER))
-        trace_id = next(self._roots)
-        if trace_id is None:
-            return None
-        self.ids.chosen = trace_id
-        return Trace(self, self.tracer.start_span(REQUEST, kind=SpanKind.SERVER))
+        if not carrier:
+            self.ids.chosen = next(self._roots)
+            if self.ids.chosen is None:
+                return None
+        context = self.propagator.extract(carrier) if carrier else None
+        return Trace(self, self.tracer.start_span(REQUEST, context, SpanKind.SERVER))
 
     def close(self) -> None:
         """Send what was not sent yet; a collector that does not answer is not waited for."""
@@ -149,14 +147,13 @@ class Traces:
     def _asked_ahead(self) -> Iterator[int | None]:
         """The ids of traces that begin here, each None where the sampler keeps nothing of it.
 
-        It is asked before there is a span, which costs more than many an answer, and of many at once, which costs
-        a third.
+        It is asked before there is a span, which costs more than many an answer, and of many at once, which costs less.
         """
-        ask = self.provider.sampler.should_sample
+        random, ask = RandomIdGenerator(), self.provider.sampler.should_sample
         while True:
-            ids = [RandomIdGenerator.generate_trace_id(self.ids) for _ in range(AHEAD)]
-            drops = [ask(None, id_, REQUEST, SpanKind.SERVER).decision is Decision.DROP for id_ in ids]
-            yield from (None if drop else id_ for id_, drop in zip(ids, drops, strict=True))
+            ids = [random.generate_trace_id() for _ in range(AHEAD)]
+            asked = [ask(None, id_, REQUEST, SpanKind.SERVER) for id_ in ids]
+            yield from [None if said.decision is Decision.DROP else id_ for id_, said in zip(ids, asked, strict=True)]
 
 
 def traces(database: str) -> Traces:

@@ -24,19 +24,19 @@ from gateway.errors import SchemaBehind, TelemetryMissing, UnsafeSettings
 from gateway.execution.documents import NO_DOCUMENTS, PARSE_FAILED, VALIDATION_FAILED, Documents, read_manifest
 from gateway.execution.limits import Limits
 from gateway.execution.run import BAD_INPUT
-from gateway.http import envelope, health, legacy, metrics
+from gateway.http import envelope, legacy, metrics, probes
+from gateway.http.background import periodically
 from gateway.http.credentials import Credentials
 from gateway.http.explorer import Explorer, ExplorerConfig
 from gateway.http.explorer import assets as explorer_assets
 from gateway.http.graphql import PATH as GRAPHQL
 from gateway.http.graphql import GraphQL, Manners
-from gateway.http.housekeeping import regularly
-from gateway.http.middleware import CrossSite, Direct, Outermost
+from gateway.http.middleware import CrossSite, Direct, RequestRecorder
 from gateway.http.rate_limit import RateLimiter
 from gateway.http.tokens import tokens_of
 from gateway.observability import configure_logging
-from gateway.observability.eyes import Eyes
 from gateway.observability.metrics import PUBLISHED_SECONDS, Metrics
+from gateway.observability.recorder import Recorder
 from gateway.reading.filters import CallbackDeliveryFilter, TextFilter
 from gateway.reading.health import FAILED
 from gateway.reading.loaders import PageOf, Reader, prepared_for
@@ -57,7 +57,7 @@ METRICS_FOLDER = "GATEWAY_METRICS_FOLDER"  # the variable by which workers learn
 class Application(FastAPI):
     """FastAPI, with `front` around its own layers: what is asked most stands before its routing."""
 
-    eyes: Eyes
+    eyes: Recorder
     front: Callable[[ASGIApp], ASGIApp]
 
     def build_middleware_stack(self) -> ASGIApp:
@@ -86,7 +86,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
         settings.credential_cache_seconds,
         deadline=settings.deadline_seconds,
     )
-    legacy_use = legacy.LegacyUse(eyes.metrics)
+    legacy_use = legacy.UsageReport(eyes.metrics)
     explorer = Explorer()
     published = () if eyes.metrics is None or metrics_folder is None else (eyes.metrics.publish,)
 
@@ -97,8 +97,8 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
             if settings.is_development and credentials.has_keys:
                 explorer.config = await explorer_config(database, keys)
             async with (
-                regularly(credentials.last_used.write, legacy_use.report),
-                regularly(*published, interval=PUBLISHED_SECONDS),
+                periodically(credentials.last_used.write, legacy_use.report),
+                periodically(*published, interval=PUBLISHED_SECONDS),
             ):
                 yield
         finally:
@@ -120,7 +120,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     envelope.install(app)
     history = legacy.History(database, legacy_use, settings.deadline_seconds, by_column=settings.plans)
     app.include_router(legacy.router(credentials, history))
-    app.include_router(health.router(database, keys))
+    app.include_router(probes.router(database, keys))
     if eyes.metrics is not None:
         app.include_router(metrics.router(eyes.metrics))
     endpoint = graphql(settings, database, credentials, explorer)
@@ -144,7 +144,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
                 allow_headers=["Authorization", "X-GraphQL-Cost", "X-Organization-Id", "X-Request-Id"],
                 expose_headers=["Retry-After", "X-Request-Id"],
             )
-        return Outermost(layers, eyes)
+        return RequestRecorder(layers, eyes)
 
     app.front = front
     return app
@@ -228,7 +228,7 @@ def graphql(settings: Settings, database: Database, credentials: Credentials, ex
     return GraphQL(documents, database, credentials, manners, limiter, explorer if settings.is_development else None)
 
 
-def eyes_of(settings: Settings, database: Database, metrics_folder: Path | None) -> Eyes:
+def eyes_of(settings: Settings, database: Database, metrics_folder: Path | None) -> Recorder:
     """What the settings let operators see. `TelemetryMissing` where they want traces and nothing can make them."""
     traces = None
     if settings.telemetry:
@@ -238,7 +238,7 @@ def eyes_of(settings: Settings, database: Database, metrics_folder: Path | None)
             raise TelemetryMissing(
                 f"GATEWAY_TELEMETRY needs {missing.name}: pip install 'callback-gateway[telemetry]'."
             ) from missing
-    return Eyes(
+    return Recorder(
         Metrics(metrics_folder, GRAPHQL_CODES) if settings.metrics else None,
         traces,
         access_log=settings.access_log,

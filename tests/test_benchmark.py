@@ -26,8 +26,8 @@ from tests.benchmark.refusal import Refused
 from tests.benchmark.requests import Question, get, post, questions
 from tests.benchmark.rows import ORGANIZATION, Layout, fill
 from tests.benchmark.targets import PARTS
-from tests.serving import serving
-from tests.twin import create_twin
+from tests.support.serving import serving
+from tests.support.twin import create_twin
 
 KEY = "benchmark-key"
 LAYOUT = Layout.of(wide=(3, 4, 3), usual=(23, 2, 3))

@@ -12,8 +12,8 @@ from gateway.cli import app
 from gateway.database.engine import Database
 from gateway.http.explorer import gallery
 from gateway.settings import Profile, Settings
-from tests.asking import data, statements
-from tests.rows import history, identifier, replace
+from tests.support.asking import data, statements
+from tests.support.rows import history, identifier, replace
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 DOCUMENTS: dict[str, str] = {question.name: question.query for question in gallery()}

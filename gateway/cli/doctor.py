@@ -17,17 +17,17 @@ from rich.text import Text
 from gateway.app import databases_of
 from gateway.cli.session import DatabaseUrl, load_settings
 from gateway.database.engine import Database
-from gateway.database.findings import Finding, Weight, by_weight
-from gateway.database.inspection import inspect_tables
 from gateway.database.migrate import check_revision
 from gateway.database.required import KEYS, ROWS
-from gateway.database.surroundings import inspect_replicas, inspect_surroundings
+from gateway.doctor.findings import Finding, Severity, by_severity
+from gateway.doctor.server import inspect_replicas, inspect_surroundings
+from gateway.doctor.statements import inspect_plans
+from gateway.doctor.tables import inspect_tables
 from gateway.errors import DatabaseUnavailable, OperatorError, SchemaBehind
 from gateway.http.tokens import tokens_of
-from gateway.reading.hot_statements import inspect_plans
 from gateway.settings import Settings
 
-STYLES = {Weight.ERROR: "bold red", Weight.WARNING: "yellow", Weight.INFO: "dim"}
+STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
 
 
 def doctor(
@@ -48,7 +48,7 @@ def doctor(
         typer.echo(json.dumps({"version": version, "findings": shown}, indent=2, ensure_ascii=False))
     else:
         _print(version, findings)
-    errors = sum(found.weight is Weight.ERROR for found in findings)
+    errors = sum(found.weight is Severity.ERROR for found in findings)
     if errors:
         raise OperatorError(f"{errors} error{'s' * (errors > 1)}: the gateway cannot serve this database as it is.")
 
@@ -67,13 +67,13 @@ async def examine(settings: Settings) -> tuple[str, list[Finding]]:
             findings += [
                 _of_keys(found) for found in [*(await _look(keys, settings))[1], *await inspect_tables(keys, KEYS)]
             ]
-        if all(found.weight is not Weight.ERROR for found in findings):
+        if all(found.weight is not Severity.ERROR for found in findings):
             findings += await inspect_plans(rows)
         findings += await inspect_replicas(rows)
     finally:
         for opened in {rows, keys}:
             await opened.close()
-    return version, by_weight(findings)
+    return version, by_severity(findings)
 
 
 def _require_file(database: Database) -> None:
@@ -88,7 +88,7 @@ async def _look(database: Database, settings: Settings) -> tuple[str, list[Findi
     try:
         await check_revision(database)
     except SchemaBehind as behind:
-        findings.append(Finding(Weight.ERROR, behind.code, behind.message))
+        findings.append(Finding(Severity.ERROR, behind.code, behind.message))
     return version, findings
 
 
@@ -96,7 +96,7 @@ def _without_keys(found: Finding, settings: Settings) -> Finding:
     """A missing table of keys is no error where tokens let people in."""
     if found.code != "MISSING_TABLE" or tokens_of(settings) is None:
         return found
-    return Finding(Weight.INFO, found.code, f"{found.message} Only tokens are accepted.", found.sql)
+    return Finding(Severity.INFO, found.code, f"{found.message} Only tokens are accepted.", found.sql)
 
 
 def _of_keys(found: Finding) -> Finding:

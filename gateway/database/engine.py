@@ -24,10 +24,10 @@ from gateway.database.pool import SECONDS_TO_STOP
 from gateway.database.postgresql import PostgreSQL
 from gateway.database.replicas import Replicas
 from gateway.database.sqlite import BUSY_MS, SQLite
-from gateway.database.statements import Prepared
+from gateway.database.statements import CompiledStatement
 from gateway.database.types import AnyRow, AnySelect
 from gateway.errors import DatabaseUnavailable, Unavailable
-from gateway.observability.exchange import exchange
+from gateway.observability.record import exchange
 
 DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -111,12 +111,12 @@ class Database:
         """`sqlite` or `postgresql`."""
         return self.url.get_backend_name()
 
-    def prepare(self, statement: AnySelect | TextClause) -> Prepared:
+    def prepare(self, statement: AnySelect | TextClause) -> CompiledStatement:
         """The statement, compiled for this database."""
-        return Prepared(statement, self.engine.dialect)
+        return CompiledStatement(statement, self.engine.dialect)
 
     async def run(
-        self, prepared: Prepared, values: Mapping[str, Any], *, newest: bool = False
+        self, prepared: CompiledStatement, values: Mapping[str, Any], *, newest: bool = False
     ) -> Sequence[Sequence[Any]]:
         """The rows of a reading statement, as the driver returns them; the `newest` are the primary's, if it answers.
 

@@ -19,7 +19,7 @@ from asyncpg.exceptions import PostgresError
 
 from gateway.database.postgresql import LOST, PostgreSQL, close
 from gateway.errors import Overloaded, StatementTimeout, Unavailable
-from gateway.observability.exchange import OUTSIDE, exchange
+from gateway.observability.record import OUTSIDE, exchange
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ SELECT pg_is_in_recovery(),
 """
 
 
-class Pulse(NamedTuple):
+class Heartbeat(NamedTuple):
     """What a server says of itself.
 
     `position` counts bytes of the log: those written on a primary, those replayed on a replica. A replica is `drained`
@@ -51,7 +51,7 @@ class Pulse(NamedTuple):
     age: float | None
 
 
-class Course:
+class WalHistory:
     """Where the primary was, and when; as far back as `seconds`."""
 
     def __init__(self, seconds: float) -> None:
@@ -71,7 +71,7 @@ class Course:
         old = bisect_right(self._times, at - self._seconds)
         del self._positions[:old], self._times[:old]
 
-    def lag(self, pulse: Pulse) -> float:
+    def lag(self, pulse: Heartbeat) -> float:
         """How many seconds a replica is behind what is known of the primary: nothing it lacks is older."""
         known = math.inf if pulse.age is None else max(pulse.age, 0.0)
         if pulse.position is None:
@@ -89,7 +89,7 @@ class Server:
         self.name = name
         self.source = source
         self.is_up = True
-        self.pulse: Pulse | None = None
+        self.pulse: Heartbeat | None = None
         self.reason = ""  # why it is not up
         self._doubted = False  # a read failed since it was looked at
         self._heart: Any = None
@@ -143,7 +143,7 @@ class Server:
             await close(self._heart)
         await self.source.close()
 
-    async def _pulse(self) -> Pulse:
+    async def _pulse(self) -> Heartbeat:
         if self._heart is not None:
             try:
                 return await self._ask()
@@ -155,8 +155,8 @@ class Server:
             self._heart = await self.source.connect()
         return await self._ask()
 
-    async def _ask(self) -> Pulse:
-        return Pulse(*await _in_time(self._heart.fetchrow(PULSE), SECONDS_TO_ANSWER))
+    async def _ask(self) -> Heartbeat:
+        return Heartbeat(*await _in_time(self._heart.fetchrow(PULSE), SECONDS_TO_ANSWER))
 
     def _stop_heart(self) -> None:
         if self._heart is not None:
@@ -175,7 +175,7 @@ class Server:
 class Replica(Server):
     """A server that follows the primary, whose `course` tells by how much."""
 
-    def __init__(self, name: str, source: PostgreSQL, course: Course, max_lag: float) -> None:
+    def __init__(self, name: str, source: PostgreSQL, course: WalHistory, max_lag: float) -> None:
         super().__init__(name, source)
         self.lag = 0.0  # seconds; infinite where nothing is known
         self.max_lag = max_lag
@@ -207,7 +207,7 @@ class Replica(Server):
 class Primary(Server):
     """The server that replicas follow; it writes down its course."""
 
-    def __init__(self, name: str, source: PostgreSQL, course: Course) -> None:
+    def __init__(self, name: str, source: PostgreSQL, course: WalHistory) -> None:
         super().__init__(name, source)
         self._course = course
 
@@ -253,7 +253,7 @@ class Replicas:
     """
 
     def __init__(self, primary: PostgreSQL, replicas: Sequence[PostgreSQL], max_lag: float) -> None:
-        course = Course(max_lag + 60)
+        course = WalHistory(max_lag + 60)
         self.primary = Primary("primary", primary, course)
         self.replicas = [Replica(f"replica {n}", source, course, max_lag) for n, source in enumerate(replicas)]
         self.servers: list[Server] = [self.primary, *self.replicas]

@@ -30,7 +30,7 @@ class Parameter:
     convert: Convert | None
 
 
-class Prepared:
+class CompiledStatement:
     """A compiled statement: its text in the driver's form, its parameters in their order, its columns' conversions."""
 
     def __init__(self, statement: AnySelect | TextClause, dialect: Dialect) -> None:

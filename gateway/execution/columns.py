@@ -1,7 +1,7 @@
 """Values by the column: what a GraphQL leaf type makes of many values at once, each of them checked.
 
 A column is checked as a whole, by the set of its values' types, which costs a few nanoseconds a value. Whatever is not
-plainly what the schema says raises `Odd`: what a resolver would make of it is then up to the ordinary executor.
+plainly what the schema says raises `Unplannable`: what a resolver would make of it is then up to the ordinary executor.
 """
 
 import json
@@ -28,12 +28,12 @@ ENCODER = Encoder()
 zone_of = attrgetter("tzinfo")
 
 
-class Odd(Exception):
+class Unplannable(Exception):
     """Something that a plan was not made for."""
 
 
 def writer(type_: GraphQLLeafType, nullable: bool) -> Write:
-    """What turns values of a leaf type into ones that are written as JSON; `Odd` for a type that has no writer."""
+    """The function that turns values of a leaf type into JSON values; `Unplannable` for a type without one."""
     if isinstance(type_, GraphQLEnumType):
         names: dict[Any, str] = {}
 
@@ -46,7 +46,7 @@ def writer(type_: GraphQLLeafType, nullable: bool) -> Write:
     if type_.name == "JSON":
         return _among_nulls(_json) if nullable else _json
     if type_.name not in KINDS:
-        raise Odd(type_.name)
+        raise Unplannable(type_.name)
     return checked(KINDS[type_.name], nullable, WRITERS.get(type_.name), CHECKS.get(type_.name))
 
 
@@ -57,7 +57,7 @@ def checked(kind: type, nullable: bool, write: Write | None = None, check: Check
     def write_checked(values: Values) -> Values:
         found = set(map(type, values))
         if not found <= kinds:
-            raise Odd(found)
+            raise Unplannable(found)
         if check is not None and kind in found:
             check(values if NoneType not in found else [value for value in values if value is not None])
         if write is None:
@@ -82,7 +82,7 @@ def _between(smallest: int, largest: int) -> Check:
 
     def check_numbers(values: Values) -> None:
         if not (smallest <= min(values) and max(values) <= largest):
-            raise Odd("a number beyond its type")
+            raise Unplannable("a number beyond its type")
 
     return check_numbers
 
@@ -102,7 +102,7 @@ def are_utc(times: Values) -> bool:
 
 def _json(values: Values) -> Values:
     if None in values:
-        raise Odd("null")
+        raise Unplannable("null")
     return [value if type(value) is Raw else Raw(JSON.encode(value).encode()) for value in values]
 
 

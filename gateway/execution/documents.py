@@ -44,7 +44,7 @@ from gateway.errors import (
     TrustedDocumentsUnreadable,
 )
 from gateway.execution.limits import Cost, Limits, check_document
-from gateway.execution.normalised import normalised
+from gateway.execution.redacted import normalised
 
 PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
 VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
@@ -71,12 +71,12 @@ RULES = tuple(OverlappingFields if rule is OverlappingFieldsCanBeMergedRule else
 class Operation:
     """What an operation does, and what it costs.
 
-    `switches` are the variables that its document's directives take: its `plans` are by the values of these.
+    `directive_variables` are the variables that its document's directives take: its `plans` are by the values of these.
     """
 
     definition: OperationDefinitionNode
     cost: Cost
-    switches: tuple[str, ...] = ()
+    directive_variables: tuple[str, ...] = ()
     plans: dict[tuple[Any, ...], Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -91,7 +91,7 @@ class Operation:
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedDocument:
     """A document that may run, or else the errors that a client is told, as they are sent."""
 
     document: DocumentNode | None = None
@@ -115,7 +115,7 @@ class Checked:
         return self.operations[name]
 
 
-class Bounded(Generic[V]):
+class WeightedLru(Generic[V]):
     """The values used last: so many, and so much weight, at most."""
 
     def __init__(self, size: int, weight: int) -> None:
@@ -173,10 +173,10 @@ class Documents:
         self.trusted = trusted
         self.trusted_only = trusted_only
         self._trusted_texts = frozenset(trusted.values())
-        self.cache: Bounded[Checked] = Bounded(cache_size, cache_length)
-        self._persisted: Bounded[str] = Bounded(cache_size, cache_length)
+        self.cache: WeightedLru[CheckedDocument] = WeightedLru(cache_size, cache_length)
+        self._persisted: WeightedLru[str] = WeightedLru(cache_size, cache_length)
 
-    def find(self, text: str | None, hash_: str | None) -> Checked:
+    def find(self, text: str | None, hash_: str | None) -> CheckedDocument:
         """The document of a text, of a hash, or of both, which must agree; raises what is wrong with the hash."""
         known = None if hash_ is None else self.trusted.get(hash_)
         if known is None and self.trusted_only and text not in self._trusted_texts:
@@ -196,7 +196,7 @@ class Documents:
                 self._persisted.put(hash_, text, len(text))
         return checked
 
-    def check(self, text: str) -> Checked:
+    def check(self, text: str) -> CheckedDocument:
         """What is known of a document, parsed and validated at its first sight."""
         checked = self.cache.get(text)
         if checked is None:
@@ -204,20 +204,20 @@ class Documents:
             self.cache.put(text, checked, len(text))
         return checked
 
-    def _check(self, text: str) -> Checked:
+    def _check(self, text: str) -> CheckedDocument:
         try:
             document = self._parse(text)
             found = check_document(document, self.schema, self.limits, introspection=self.introspection)
         except GraphQLSyntaxError as error:
-            return Checked(errors=[_mistake(error, PARSE_FAILED)], parsed=False)
+            return CheckedDocument(errors=[_mistake(error, PARSE_FAILED)], parsed=False)
         except ClientError as error:
-            return Checked(errors=[_refusal(error)])
+            return CheckedDocument(errors=[_refusal(error)])
         operations = {
-            None if definition.name is None else definition.name.value: Operation(definition, cost, switches)
-            for definition, cost, switches in found
+            None if definition.name is None else definition.name.value: Operation(definition, cost, directive_variables)
+            for definition, cost, directive_variables in found
         }
         errors = self._validate(document)
-        return Checked(None if errors else document, operations, errors)
+        return CheckedDocument(None if errors else document, operations, errors)
 
     def _parse(self, text: str) -> DocumentNode:
         limits = self.limits

@@ -18,8 +18,8 @@ from sqlalchemy.types import TypeEngine
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import batch_callback_delivery_attempts as attempts
 from gateway.database.types import AnyRow, Id, UtcDateTime
-from gateway.execution.columns import ENCODER, Odd, Values, Write, are_utc, checked
-from gateway.execution.parents import Rows
+from gateway.execution.batches import RowBatch
+from gateway.execution.columns import ENCODER, Unplannable, Values, Write, are_utc, checked
 from gateway.reading.contract import AttemptDocument, DeliveryDocument, body_text, delivery_document, payload_json
 from gateway.reading.history import IN_SEQUENCE, PAGE, WHOLE_ATTEMPT, deliveries_of
 from gateway.reading.loaders import Reader, RowsOf
@@ -39,15 +39,15 @@ async def history_pages(reader: Reader, batch_id: str, *, by_column: bool = True
     """
     after = None
     while True:
-        rows = Rows(*await reader.read(deliveries_of(PAGE, after), [batch_id]))
+        rows = RowBatch(*await reader.read(deliveries_of(PAGE, after), [batch_id]))
         if not rows.size:
             yield 0, b"[]"
             return
         ids = rows.column("id")
-        tries = Rows(*await reader.read(ATTEMPTS, ids))
+        tries = RowBatch(*await reader.read(ATTEMPTS, ids))
         try:
             page = _by_column(rows, tries) if by_column else _by_contract(rows, tries)
-        except (Odd, ValueError, OverflowError):
+        except (Unplannable, ValueError, OverflowError):
             page = _by_contract(rows, tries)
         yield rows.size, page
         if rows.size < PAGE:
@@ -55,7 +55,7 @@ async def history_pages(reader: Reader, batch_id: str, *, by_column: bool = True
         after = rows.column("created_at")[-1], ids[-1]
 
 
-def _by_contract(rows: Rows, tries: Rows) -> bytes:
+def _by_contract(rows: RowBatch, tries: RowBatch) -> bytes:
     """The contract's classes: every value checked, one by one."""
     made: dict[str, list[AnyRow]] = {id_: [] for id_ in rows.column("id")}
     for attempt in tries.rows():
@@ -63,7 +63,7 @@ def _by_contract(rows: Rows, tries: Rows) -> bytes:
     return DOCUMENTS.dump_json([delivery_document(row, made[row.id]) for row in rows.rows()])
 
 
-def _by_column(rows: Rows, tries: Rows) -> bytes:
+def _by_column(rows: RowBatch, tries: RowBatch) -> bytes:
     """The same bytes, from columns of exactly the contract's types."""
     ids = rows.column("id")
     made: dict[str, list[Any]] = {id_: [] for id_ in ids}
@@ -76,7 +76,7 @@ def _by_column(rows: Rows, tries: Rows) -> bytes:
     return ENCODER.encode(_objects(DELIVERY, rows, beside))
 
 
-def _objects(shape: "Shape", rows: Rows, beside: Mapping[str, Values] = NOTHING) -> list[Any]:
+def _objects(shape: "Shape", rows: RowBatch, beside: Mapping[str, Values] = NOTHING) -> list[Any]:
     columns = [beside[name] if name in beside else shape.writers[name](rows.column(name)) for name in shape.fields]
     return list(map(shape.make, *columns))
 
@@ -86,15 +86,15 @@ def _ids(values: Values) -> Values:
     joined = "".join(values)
     hyphens = all(joined[place::ID_LENGTH] == "-" * len(values) for place in HYPHENS)
     if not hyphens or len(joined) != ID_LENGTH * len(values) or joined != joined.lower():
-        raise Odd("no canonical UUID")
+        raise Unplannable("no canonical UUID")
     if len(bytes.fromhex(joined.replace("-", ""))) != 16 * len(values):
-        raise Odd("no UUID")
+        raise Unplannable("no UUID")
     return values
 
 
 def _times(values: Values) -> Values:
     if not are_utc(values):
-        raise Odd("a time that is not UTC")
+        raise Unplannable("a time that is not UTC")
     return values
 
 

@@ -194,8 +194,8 @@ def check_document(
             continue
         if measure.introspects and not introspection:
             raise IntrospectionDisabled("This gateway does not describe its schema; ask for it where it is developed.")
-    switches = tuple(sorted(walk.switches))
-    return [(definition, cost, switches) for definition, cost in operations]
+    directive_variables = tuple(sorted(walk.directive_variables))
+    return [(definition, cost, directive_variables) for definition, cost in operations]
 
 
 def check_variables(variables: Mapping[str, Any], limits: Limits) -> None:
@@ -254,7 +254,7 @@ class _Walk:
         }
         self.measures: dict[str, Measure] = {}
         self.bills: dict[str, Bill] = {}
-        self.switches: set[str] = set()
+        self.directive_variables: set[str] = set()
         node = schema.get_type("Node")
         self.objects = {
             type_
@@ -285,7 +285,7 @@ class _Walk:
             measure.directives += len(selection.directives or ())
             for directive in selection.directives or ():
                 values = (argument.value for argument in directive.arguments or ())
-                self.switches.update(value.name.value for value in values if isinstance(value, VariableNode))
+                self.directive_variables.update(value.name.value for value in values if isinstance(value, VariableNode))
             if isinstance(selection, FieldNode):
                 self.field(selection, on, measure, nesting)
             elif isinstance(selection, FragmentSpreadNode):

@@ -5,8 +5,8 @@ level: leaves are checked and written by the column (`columns`), and what a fiel
 parents by the question that its resolver asks, too. Fields that are more than a column or a question are resolved by
 their own resolvers. So a plan knows no field by name, but for those of a connection.
 
-`plan_of` says None to what it does not understand. What is odd at run time raises `Odd`, or whatever went wrong:
-the ordinary executor answers then, from the start, since reading has no side effects.
+`plan_of` returns None for a document outside what plans support. A value outside of it raises `Unplannable` at run
+time: the ordinary executor answers then, from the start, since reading has no side effects.
 """
 
 import asyncio
@@ -48,9 +48,9 @@ from strawberry.types.arguments import convert_arguments
 from strawberry.types.field import StrawberryField
 
 from gateway.database.types import AnyRow
-from gateway.execution.columns import ENCODER, Odd, Values, Write, writer
+from gateway.execution.batches import DictBatch, ObjectBatch, PageBatch, Parents, RowBatch
+from gateway.execution.columns import ENCODER, Unplannable, Values, Write, writer
 from gateway.execution.documents import Operation
-from gateway.execution.parents import Mappings, Paged, Parents, Rows, Things
 from gateway.reading.loaders import NodeById, Question, Reader, RowById, RowsOf
 from gateway.reading.pages import Page
 from gateway.schema.connections import Connection, PageArguments, PageInfo
@@ -69,7 +69,7 @@ MOST_PLANS = 16  # of one operation
 CONNECTION_FIELDS = ("nodes", "edges", "pageInfo")
 
 
-class Run(msgspec.Struct, frozen=True):
+class RequestInfo(msgspec.Struct, frozen=True):
     """One request: what its fields may use. It stands in for the `info` of resolvers, too."""
 
     context: Context
@@ -94,11 +94,11 @@ class Arguments:
         """Whether they are the same for all requests."""
         return not self._open
 
-    def of(self, run: Run | None) -> dict[str, Any]:
+    def of(self, run: RequestInfo | None) -> dict[str, Any]:
         """The arguments by name."""
         return {**self._fixed, **self._convert(*self._opened, run)} if self._open else self._fixed
 
-    def named_by_client(self, run: Run | None) -> dict[str, Any]:
+    def named_by_client(self, run: RequestInfo | None) -> dict[str, Any]:
         """The arguments by their names in GraphQL."""
         return get_argument_values(self._definition, self._node, None if run is None else run.variables)
 
@@ -108,7 +108,7 @@ class Arguments:
         given = tuple(argument for argument in node.arguments or () if argument.name.value in names)
         return GraphQLField(self._definition.type, args), FieldNode(name=node.name, arguments=given)
 
-    def _convert(self, definition: GraphQLField, node: FieldNode, run: Run | None) -> dict[str, Any]:
+    def _convert(self, definition: GraphQLField, node: FieldNode, run: RequestInfo | None) -> dict[str, Any]:
         given = get_argument_values(definition, node, None if run is None else run.variables)
         registry = SCHEMA.schema_converter.scalar_registry
         return convert_arguments(given, self._field.arguments, scalar_registry=registry, config=SCHEMA.config)
@@ -134,15 +134,15 @@ class Selection:
         )
         self._fixed = frozenset(self._columns)
 
-    def columns(self, run: Run | None) -> frozenset[str]:
-        """The columns of its rows that the selection needs; without a run, `Odd` where they depend on one."""
+    def columns(self, run: RequestInfo | None) -> frozenset[str]:
+        """The columns of its rows that the selection needs; without a run, `Unplannable` where they depend on one."""
         if not self._varying:
             return self._fixed
         if run is None:
-            raise Odd("the columns depend on variables")
+            raise Unplannable("the columns depend on variables")
         return self._fixed | {column(arguments.named_by_client(run)) for column, arguments in self._varying}
 
-    async def objects(self, parents: Parents, run: Run) -> Sequence[Any]:
+    async def objects(self, parents: Parents, run: RequestInfo) -> Sequence[Any]:
         """An object for each parent, ready to be written."""
         if not parents.size or not self._fields:
             return [self._make() for _ in range(parents.size)]
@@ -169,7 +169,7 @@ class Selection:
         if name == TYPENAME:
             return Typename(type_.name)
         if name in INTROSPECTION:
-            raise Odd(name)
+            raise Unplannable(name)
         definition = type_.fields[name]
         sets = [each.selection_set for each in nodes if each.selection_set is not None]
         if name in CONNECTION_FIELDS and issubclass(self.origin, Connection):
@@ -214,7 +214,7 @@ class Selection:
 class Now:
     """A field whose values are there."""
 
-    def now(self, parents: Parents, run: Run) -> Values:
+    def now(self, parents: Parents, run: RequestInfo) -> Values:
         """A value for each parent."""
         raise NotImplementedError
 
@@ -227,7 +227,7 @@ class Later:
         """Whether it waits for the read path."""
         return True
 
-    async def later(self, parents: Parents, run: Run) -> Values:
+    async def later(self, parents: Parents, run: RequestInfo) -> Values:
         """A value for each parent."""
         raise NotImplementedError
 
@@ -238,7 +238,7 @@ class Typename(Now):
 
     name: str
 
-    def now(self, parents: Parents, run: Run) -> Values:  # noqa: ARG002
+    def now(self, parents: Parents, run: RequestInfo) -> Values:  # noqa: ARG002
         return [self.name] * parents.size
 
 
@@ -249,7 +249,7 @@ class Column(Now):
     name: str
     write: Write
 
-    def now(self, parents: Parents, run: Run) -> Values:  # noqa: ARG002
+    def now(self, parents: Parents, run: RequestInfo) -> Values:  # noqa: ARG002
         return self.write(parents.column(self.name))
 
 
@@ -261,7 +261,7 @@ class Masked(Now):
     mask: Callable[[str], str]
     write: Write
 
-    def now(self, parents: Parents, run: Run) -> Values:
+    def now(self, parents: Parents, run: RequestInfo) -> Values:
         values = self.write(parents.column(self.name))
         if run.reader.scope.sees_secrets:
             return values
@@ -290,7 +290,7 @@ class MadeLeaf(Now):
     made: Made
     write: Write
 
-    def now(self, parents: Parents, run: Run) -> Values:  # noqa: ARG002
+    def now(self, parents: Parents, run: RequestInfo) -> Values:  # noqa: ARG002
         return self.write(self.made.of(parents))
 
 
@@ -304,7 +304,7 @@ class Computed(Now):
     takes_info: bool
     write: Write
 
-    def now(self, parents: Parents, run: Run) -> Values:
+    def now(self, parents: Parents, run: RequestInfo) -> Values:
         given = self.arguments.of(run)
         if self.takes_info:
             given = {**given, "info": run}
@@ -325,7 +325,7 @@ class Resolved(Later):
     def waits(self) -> bool:
         return iscoroutinefunction(self.resolve) or self.complete.waits
 
-    async def later(self, parents: Parents, run: Run) -> Values:
+    async def later(self, parents: Parents, run: RequestInfo) -> Values:
         given = self.arguments.of(run)
         if self.takes_info:
             given = {**given, "info": run}
@@ -346,7 +346,7 @@ class MadeObjects(Later):
     def waits(self) -> bool:
         return self.complete.waits
 
-    async def later(self, parents: Parents, run: Run) -> Values:
+    async def later(self, parents: Parents, run: RequestInfo) -> Values:
         return await self.complete.values(self.made.of(parents), run)
 
 
@@ -358,7 +358,7 @@ class Completed:
         """Whether anything below is waited for."""
         return False
 
-    async def values(self, values: Values, run: Run) -> Values:
+    async def values(self, values: Values, run: RequestInfo) -> Values:
         """The values, ready to be written."""
         raise NotImplementedError
 
@@ -369,7 +369,7 @@ class Leaf(Completed):
 
     write: Write
 
-    async def values(self, values: Values, run: Run) -> Values:  # noqa: ARG002
+    async def values(self, values: Values, run: RequestInfo) -> Values:  # noqa: ARG002
         return self.write(values)
 
 
@@ -384,9 +384,9 @@ class Objects(Completed):
     def waits(self) -> bool:
         return self.selection.waits
 
-    async def values(self, values: Values, run: Run) -> Values:
+    async def values(self, values: Values, run: RequestInfo) -> Values:
         there = [value for value in values if value is not None]
-        made = iter(await self.selection.objects(Things(there), run))
+        made = iter(await self.selection.objects(ObjectBatch(there), run))
         return _nullable((None if value is None else next(made) for value in values), self.nullable)
 
 
@@ -401,9 +401,9 @@ class Many(Completed):
     def waits(self) -> bool:
         return self.entries.waits
 
-    async def values(self, values: Values, run: Run) -> Values:
+    async def values(self, values: Values, run: RequestInfo) -> Values:
         if not {type(value) for value in values} <= {list, NoneType}:
-            raise Odd("no list")
+            raise Unplannable("no list")
         made = iter(await self.entries.values(list(chain.from_iterable(value or () for value in values)), run))
         return _nullable((None if value is None else [next(made) for _ in value] for value in values), self.nullable)
 
@@ -416,7 +416,7 @@ class Asked(Later):
     key: str | None
     arguments: Arguments
 
-    async def later(self, parents: Parents, run: Run) -> Values:
+    async def later(self, parents: Parents, run: RequestInfo) -> Values:
         given = self.arguments.of(run)
         if self.key is not None:
             return await self.answers(parents.column(self.key), given, run)
@@ -425,7 +425,7 @@ class Asked(Later):
             return [await self.answers(canonical_ids(given.pop("ids")), given, run)]
         return await self.answers([canonical_id(given.pop("id"))], given, run)
 
-    async def answers(self, ids: Values, given: Mapping[str, Any], run: Run) -> Values:
+    async def answers(self, ids: Values, given: Mapping[str, Any], run: RequestInfo) -> Values:
         """An answer for each id, ready to be written."""
         raise NotImplementedError
 
@@ -436,7 +436,7 @@ class AskedValues(Asked):
 
     write: Write
 
-    async def answers(self, ids: Values, given: Mapping[str, Any], run: Run) -> Values:
+    async def answers(self, ids: Values, given: Mapping[str, Any], run: RequestInfo) -> Values:
         unique = list(dict.fromkeys(ids))
         answers = self.write(await run.reader.ask_many(self.question(**given), unique))
         if len(unique) == len(ids):
@@ -453,18 +453,18 @@ class AskedRows(Asked):
     many: bool
     nullable: bool
 
-    async def answers(self, ids: Values, given: Mapping[str, Any], run: Run) -> Values:
+    async def answers(self, ids: Values, given: Mapping[str, Any], run: RequestInfo) -> Values:
         question = self.question(self.selection.columns(run), **given)
         if not ids:
             return []
         unique = list(dict.fromkeys(ids))
-        rows = Rows(*await run.reader.read(question, unique))
+        rows = RowBatch(*await run.reader.read(question, unique))
         made = await self.selection.objects(rows, run)
         if isinstance(question, RowById):
             found = dict(zip(rows.column("id"), made, strict=True))
             return _nullable(map(found.get, ids), self.nullable)
         if not isinstance(question, RowsOf):
-            raise Odd(question)
+            raise Unplannable(question)
         children: dict[str, list[Any]] = {id_: [] for id_ in unique}
         add = {id_: few.append for id_, few in children.items()}
         for id_, child in zip(rows.column(question.parent.name), made, strict=True):
@@ -481,13 +481,13 @@ class AskedNodes(Asked):
     selections: Mapping[type[Node], Selection]
     nullable: bool
 
-    async def answers(self, ids: Values, given: Mapping[str, Any], run: Run) -> Values:  # noqa: ARG002
+    async def answers(self, ids: Values, given: Mapping[str, Any], run: RequestInfo) -> Values:  # noqa: ARG002
         question = NodeById(tuple((table, self.selections[of].columns(run)) for table, of in NODES.items()))
         found = await run.reader.ask_many(question, ids)
         made: list[Any] = [None] * len(ids)
         for table, of in NODES.items():
             places = [place for place, row in enumerate(found) if row is not None and row[0] is table]
-            rows = Mappings([cast("tuple[Any, Mapping[str, Any]]", found[place])[1] for place in places])
+            rows = DictBatch([cast("tuple[Any, Mapping[str, Any]]", found[place])[1] for place in places])
             for place, object_ in zip(places, await self.selections[of].objects(rows, run), strict=True):
                 made[place] = object_
         return _nullable(made, self.nullable)
@@ -512,19 +512,19 @@ class Listed(Later):
         self._has_page = bool(shown)
         self._selections = [selection for field in shown for selection in field.selections]
 
-    async def later(self, parents: Parents, run: Run) -> Values:  # noqa: ARG002
+    async def later(self, parents: Parents, run: RequestInfo) -> Values:  # noqa: ARG002
         given = self._arguments.of(run)
         asked = PageArguments(**{name: given[name] for name in ("first", "after", "last", "before")})
         columns = frozenset(chain.from_iterable(selection.columns(run) for selection in self._selections))
         connection: Connection[Any] = Connection.over(self._lists, columns, given["filter"], given["order_by"], asked)
         if not self._has_page:
-            return await self._selection.objects(Things([connection]), run)
+            return await self._selection.objects(ObjectBatch([connection]), run)
         question = connection.question
         prepared, raw = await run.reader.read(question, [run.reader.organization])
         page = Page.of(question.asked, cast("Sequence[AnyRow]", raw))
         prepared.columns(raw[question.asked.size :])  # the row beyond the page must be readable, too
-        rows = Rows(prepared, page.rows)
-        return await self._selection.objects(Paged(connection, rows, page), run)
+        rows = RowBatch(prepared, page.rows)
+        return await self._selection.objects(PageBatch(connection, rows, page), run)
 
 
 class OfPage(Later):
@@ -536,10 +536,10 @@ class OfPage(Later):
     def waits(self) -> bool:
         return any(selection.waits for selection in self.selections)
 
-    async def later(self, parents: Parents, run: Run) -> Values:
-        return [await self.of(cast("Paged", parents), run)]
+    async def later(self, parents: Parents, run: RequestInfo) -> Values:
+        return [await self.of(cast("PageBatch", parents), run)]
 
-    async def of(self, page: Paged, run: Run) -> Any:
+    async def of(self, page: PageBatch, run: RequestInfo) -> Any:
         """The field's value for one page."""
         raise NotImplementedError
 
@@ -550,7 +550,7 @@ class PageNodes(OfPage):
     def __init__(self, selection: Selection) -> None:
         self.selections = (selection,)
 
-    async def of(self, page: Paged, run: Run) -> Any:
+    async def of(self, page: PageBatch, run: RequestInfo) -> Any:
         return await self.selections[0].objects(page.rows, run)
 
 
@@ -569,7 +569,7 @@ class PageEdges(OfPage):
         names = [f"f{index}" for index in range(len(fields))]
         self._make = msgspec.defstruct(type_.name, names, rename=dict(zip(names, fields, strict=True)), gc=False)
 
-    async def of(self, page: Paged, run: Run) -> Any:
+    async def of(self, page: PageBatch, run: RequestInfo) -> Any:
         size = page.rows.size
         filled: list[Values] = []
         for field in self._fields:
@@ -588,10 +588,10 @@ class PageInformation(OfPage):
     def __init__(self, selection: Selection) -> None:
         self._selection = selection
 
-    async def of(self, page: Paged, run: Run) -> Any:
+    async def of(self, page: PageBatch, run: RequestInfo) -> Any:
         size = page.rows.size
         info = PageInfo.of(page.page, page.cursors_of((0, size - 1)) if size else ())
-        return (await self._selection.objects(Things([info]), run))[0]
+        return (await self._selection.objects(ObjectBatch([info]), run))[0]
 
 
 class Plan:
@@ -601,9 +601,9 @@ class Plan:
         self._root = root
 
     async def answer(self, context: Context, variables: VariableValues) -> bytes:
-        """The `data` of the answer, as JSON in UTF-8. Raises `Odd`, or what went wrong."""
-        run = Run(context, context.reader, variables)
-        (data,) = await self._root.objects(Things([None]), run)
+        """The `data` of the answer, as JSON in UTF-8. Raises `Unplannable`, or what went wrong."""
+        run = RequestInfo(context, context.reader, variables)
+        (data,) = await self._root.objects(ObjectBatch([None]), run)
         return ENCODER.encode(data)
 
 
@@ -611,7 +611,7 @@ def plan_of(
     operation: Operation, schema: GraphQLSchema, document: DocumentNode, variables: VariableValues
 ) -> Plan | None:
     """The plan of a checked operation, or None where it is not understood. Compiled once for each set of switches."""
-    switched = tuple(variables.coerced.get(name) for name in operation.switches)
+    switched = tuple(variables.coerced.get(name) for name in operation.directive_variables)
     try:
         return cast("Plan | None", operation.plans[switched])
     except KeyError:
@@ -688,7 +688,7 @@ class _Compiler:
             return Many(self.completed(inner.of_type, sets), nullable)
         if isinstance(inner, GraphQLObjectType):
             return Objects(Selection(self, inner, sets), nullable)
-        raise Odd(inner)
+        raise Unplannable(inner)
 
     def asked(
         self,
@@ -739,7 +739,7 @@ async def _together(work: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
 def _nullable(values: Iterable[Any], nullable: bool) -> Values:
     made = list(values)
     if not nullable and any(value is None for value in made):
-        raise Odd("null")
+        raise Unplannable("null")
     return made
 
 

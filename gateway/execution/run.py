@@ -29,7 +29,7 @@ from gateway.execution.documents import Documents, Operation, more_errors
 from gateway.execution.limits import check_cost, check_variables
 from gateway.execution.plan import plan_of
 from gateway.observability import request_id
-from gateway.observability.exchange import exchange
+from gateway.observability.record import exchange
 from gateway.schema.context import Context
 
 logger = logging.getLogger(__name__)
@@ -53,13 +53,13 @@ class Outcome(Enum):
 
     COMPLETE = auto()
     PARTIAL = auto()  # executed, with errors
-    UNFIT = auto()  # a document or variables that do not fit; never executed
-    UNREADABLE = auto()  # no document at all; never executed
-    LATE = auto()  # stopped at the deadline
+    INVALID = auto()  # a document or variables that do not fit; never executed
+    UNPARSABLE = auto()  # no document at all; never executed
+    TIMED_OUT = auto()  # stopped at the deadline
     UNAVAILABLE = auto()  # the database does not answer, or has too much to do
 
 
-OUTCOMES = {StatementTimeout.status: Outcome.LATE, Unavailable.status: Outcome.UNAVAILABLE}
+OUTCOMES = {StatementTimeout.status: Outcome.TIMED_OUT, Unavailable.status: Outcome.UNAVAILABLE}
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -97,7 +97,7 @@ class Answer(msgspec.Struct, frozen=True):
         return {error["extensions"]["code"] for error in errors}
 
 
-class Prepared(msgspec.Struct, frozen=True):
+class PreparedOperation(msgspec.Struct, frozen=True):
     """An operation that may run with these variables."""
 
     document: DocumentNode
@@ -123,12 +123,12 @@ async def run(
     return await execute_prepared(prepared, documents, context, deadline, plans=plans)
 
 
-def prepare(request: GraphQLRequest, documents: Documents, *, queries_only: bool = False) -> Prepared | Answer:
+def prepare(request: GraphQLRequest, documents: Documents, *, queries_only: bool = False) -> PreparedOperation | Answer:
     """The operation to run, or the answer that refuses it. `MethodNotAllowed` where only a query may run."""
     try:
         checked = documents.find(request.query, request.hash)
     except ClientError as error:
-        return refuse(error, Outcome.UNREADABLE)
+        return refuse(error, Outcome.UNPARSABLE)
     if queries_only and checked.operations:
         try:
             kind = checked.operation(request.operation_name).kind
@@ -137,7 +137,7 @@ def prepare(request: GraphQLRequest, documents: Documents, *, queries_only: bool
         if kind is not OperationType.QUERY:
             raise MethodNotAllowed("GET runs queries only: send this by POST.")
     if checked.document is None:
-        return Answer({"errors": list(checked.errors)}, Outcome.UNFIT if checked.parsed else Outcome.UNREADABLE)
+        return Answer({"errors": list(checked.errors)}, Outcome.INVALID if checked.parsed else Outcome.UNPARSABLE)
     variables = dict(request.variables or {})
     try:
         operation = checked.operation(request.operation_name)
@@ -150,11 +150,16 @@ def prepare(request: GraphQLRequest, documents: Documents, *, queries_only: bool
     record.operation = request.operation_name or next(iter(checked.operations)) or ""
     record.kind = operation.kind.value
     record.document = lambda: checked.normalised
-    return Prepared(checked.document, operation, request.operation_name, variables, cost)
+    return PreparedOperation(checked.document, operation, request.operation_name, variables, cost)
 
 
 async def execute_prepared(
-    prepared: Prepared, documents: Documents, context: Context, deadline: float | None = None, *, plans: bool = True
+    prepared: PreparedOperation,
+    documents: Documents,
+    context: Context,
+    deadline: float | None = None,
+    *,
+    plans: bool = True,
 ) -> Answer:
     """Execute; without `plans` by the ordinary executor alone, which has so many seconds for it.
 
@@ -167,7 +172,7 @@ async def execute_prepared(
             left = None if deadline is None else deadline - (time.monotonic() - started)
             answer = await _ordinarily(prepared, documents, context, left)
     except DeadlineExceeded:
-        answer = refuse(too_late(deadline or 0), Outcome.LATE)
+        answer = refuse(too_late(deadline or 0), Outcome.TIMED_OUT)
     except (StatementTimeout, Unavailable) as error:
         answer = refuse(error, OUTCOMES[error.status])
     finally:
@@ -176,7 +181,7 @@ async def execute_prepared(
     return answer
 
 
-async def _by_plan(prepared: Prepared, documents: Documents, context: Context) -> Answer | None:
+async def _by_plan(prepared: PreparedOperation, documents: Documents, context: Context) -> Answer | None:
     """The answer that the operation's plan makes; None where there is no plan, or it meets what it was not made for."""
     operation, schema = prepared.operation, documents.schema
     if context.rows is None:
@@ -199,7 +204,9 @@ async def _by_plan(prepared: Prepared, documents: Documents, context: Context) -
     return Answer(b'{"data":%b}' % data, Outcome.COMPLETE)
 
 
-async def _ordinarily(prepared: Prepared, documents: Documents, context: Context, deadline: float | None) -> Answer:
+async def _ordinarily(
+    prepared: PreparedOperation, documents: Documents, context: Context, deadline: float | None
+) -> Answer:
     """The ordinary executor's answer. It raises what stops all of it: a database that is gone, a deadline."""
     limits = documents.limits
     pending = execute(
@@ -248,7 +255,7 @@ def _forget(task: asyncio.Task[Any]) -> None:
         task.exception()
 
 
-def refuse(error: ClientError, outcome: Outcome = Outcome.UNFIT) -> Answer:
+def refuse(error: ClientError, outcome: Outcome = Outcome.INVALID) -> Answer:
     """The answer to what is not executed."""
     return Answer({"errors": [{"message": error.message, "extensions": error.extensions}]}, outcome)
 
@@ -306,7 +313,7 @@ def _answer(result: ExecutionResult, most: int, *, tell: bool) -> Answer:
     if len(mistakes) > most:
         errors.append(more_errors(most))
     if result.data is None and errors and all("path" not in error for error in errors):
-        return Answer({"errors": errors if tell else _once(errors)}, Outcome.UNFIT)
+        return Answer({"errors": errors if tell else _once(errors)}, Outcome.INVALID)
     if errors:
         return Answer({"data": result.data, "errors": errors}, Outcome.PARTIAL)
     return Answer({"data": result.data}, Outcome.COMPLETE)

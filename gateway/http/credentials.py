@@ -16,7 +16,7 @@ from gateway.database.lately import Remembered
 from gateway.errors import BadRequest, ClientError, Unauthorized
 from gateway.execution.run import within
 from gateway.http.tokens import Tokens
-from gateway.observability.exchange import exchange
+from gateway.observability.record import exchange
 from gateway.viewer import READ, Principal, Viewer
 from gateway.writing.api_keys import ApiKey, find_key
 from gateway.writing.last_used import LastUsed

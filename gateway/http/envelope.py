@@ -24,7 +24,7 @@ from gateway.errors import (
     ValidationFailed,
 )
 from gateway.observability import request_id
-from gateway.observability.exchange import exchange
+from gateway.observability.record import exchange
 
 logger = logging.getLogger(__name__)
 

@@ -27,12 +27,12 @@ from gateway.errors import (
 )
 from gateway.execution.documents import Documents
 from gateway.execution.run import Answer, Outcome, execute_prepared, prepare, refuse, too_late, unexpected
-from gateway.http.asked import read_body, read_parameters
-from gateway.http.attended import attended
 from gateway.http.credentials import Credentials
-from gateway.http.head import JSON, RESPONSE_JSON, read_head
+from gateway.http.disconnect import until_disconnect
+from gateway.http.graphql_request import read_body, read_parameters
+from gateway.http.negotiation import JSON, RESPONSE_JSON, read_request_head
 from gateway.http.rate_limit import RateLimiter
-from gateway.observability.exchange import exchange
+from gateway.observability.record import exchange
 from gateway.schema.context import Context
 from gateway.viewer import READ
 
@@ -47,9 +47,9 @@ Pairs = Sequence[tuple[bytes, bytes]]
 STATUSES = {
     Outcome.COMPLETE: (200, 200, 200),
     Outcome.PARTIAL: (200, 200, 294),
-    Outcome.UNFIT: (200, 400, 422),
-    Outcome.UNREADABLE: (200, 400, 400),
-    Outcome.LATE: (200, 504, 504),
+    Outcome.INVALID: (200, 400, 422),
+    Outcome.UNPARSABLE: (200, 400, 400),
+    Outcome.TIMED_OUT: (200, 504, 504),
     Outcome.UNAVAILABLE: (503, 503, 503),
 }
 
@@ -121,7 +121,7 @@ class GraphQL:
             method = scope["method"]
             if method not in METHODS:
                 raise MethodNotAllowed(f"{method} is not for this address: use GET or POST.")
-            head, authorization, length = read_head(scope, self.manners.get_needs_accept)
+            head, authorization, length = read_request_head(scope, self.manners.get_needs_accept)
             if not isinstance(head.media, str):
                 raise head.media
             media = head.media
@@ -142,14 +142,14 @@ class GraphQL:
             deadline, plans = self.manners.deadline, self.manners.plans
             work = execute_prepared(prepared, self.documents, context, deadline, plans=plans)
             left = None if deadline is None else max(0.0, deadline - looked_up)
-            answer = await attended(receive, work, left, lambda _: too_late(deadline or 0.0))
+            answer = await until_disconnect(receive, work, left, lambda _: too_late(deadline or 0.0))
             if context.viewer is None and Unauthorized.code in answer.codes:
                 raise Unauthorized
             if head.wants_cost and self.may_see_cost(context):
                 answer = answer.with_extensions(cost={"actual": prepared.cost, "limit": self.documents.limits.cost})
             return self.encode(answer, media, self.told(answer, context))
         except DeadlineExceeded as error:
-            return self.encode(refuse(error, Outcome.LATE), media)
+            return self.encode(refuse(error, Outcome.TIMED_OUT), media)
         except ClientError as error:
             return encode(refuse(error).body, error.status, media, _headers(error))
         except ClientDisconnect:
@@ -193,7 +193,7 @@ class GraphQL:
         size = int(length) if length.isdecimal() and len(length) < 19 else 0
         if size > limit:
             raise BodyLimitExceeded(f"The body has more than {limit} bytes.", limit, size)
-        return await attended(receive, _read(receive, limit), self.manners.deadline, _too_slow)
+        return await until_disconnect(receive, _read(receive, limit), self.manners.deadline, _too_slow)
 
 
 def _too_slow(seconds: float) -> RequestTimeout:

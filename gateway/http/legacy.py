@@ -21,11 +21,11 @@ from gateway.database.engine import Database
 from gateway.errors import ClientError
 from gateway.execution.history import history_pages
 from gateway.execution.run import too_late, within
-from gateway.http.attended import attended
 from gateway.http.credentials import Credentials
+from gateway.http.disconnect import until_disconnect
 from gateway.http.envelope import ErrorResponse, refusal, unexpected
-from gateway.observability.exchange import exchange
 from gateway.observability.metrics import Metrics
+from gateway.observability.record import exchange
 from gateway.reading.contract import DeliveryDocument
 from gateway.reading.history import PAGE, require_batch
 from gateway.reading.loaders import Reader
@@ -45,7 +45,7 @@ PATH = re.compile(r"/v1/batches/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/ca
 TAGS = [{"name": "Batches", "description": "The callbacks of a batch: what was sent, and how its delivery went."}]
 
 
-class LegacyUse:
+class UsageReport:
     """Who still uses the endpoint, so that an operator knows whom to move: requests by credential."""
 
     def __init__(self, metrics: Metrics | None = None) -> None:
@@ -69,7 +69,7 @@ class History:
     """Answers with the history of a batch, beginning within `deadline` seconds, and going on in no more a page; without
     `by_column` by the contract's classes alone."""
 
-    def __init__(self, database: Database, use: LegacyUse, deadline: float, *, by_column: bool = True) -> None:
+    def __init__(self, database: Database, use: UsageReport, deadline: float, *, by_column: bool = True) -> None:
         self.use = use
         self._database = database
         self._deadline = deadline
@@ -89,7 +89,7 @@ class History:
 
         try:
             left = max(0.0, began + self._deadline - time.monotonic())
-            size, first = await attended(receive, first_page(), left, lambda _: too_late(self._deadline))
+            size, first = await until_disconnect(receive, first_page(), left, lambda _: too_late(self._deadline))
         except ClientDisconnect:
             return Response(status_code=CLIENT_GONE)
         if size < PAGE:

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import CrossSiteRequest
 from gateway.observability import request_id
-from gateway.observability.eyes import Eyes
+from gateway.observability.recorder import Recorder
 
 REQUEST_ID = b"x-request-id"
 SANE = re.compile(rb"[\w.:+/=@-]{1,128}")
@@ -37,11 +37,11 @@ def new_id() -> bytes:
     return b"%b%012x" % (PROCESS.encode(), next(COUNT))
 
 
-class Outermost:
+class RequestRecorder:
     """The layer around everything, failures included. Each request gets an id, its own where it brings a sane one, and
     each answer the security headers that it does not set itself; `eyes` are told of both."""
 
-    def __init__(self, app: ASGIApp, eyes: Eyes) -> None:
+    def __init__(self, app: ASGIApp, eyes: Recorder) -> None:
         self.app = app
         self.eyes = eyes
 

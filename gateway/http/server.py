@@ -8,7 +8,7 @@ from types import FrameType
 
 import uvicorn
 
-from gateway.http.health import STOPPING
+from gateway.http.probes import STOPPING
 from gateway.http.protocol import patient_for
 from gateway.settings import Settings
 

@@ -1,6 +1,6 @@
 """What operators see of a running gateway: metrics, logs and traces, all made of one record of each request.
 
-`exchange.get()` is that record, from anywhere below; `Eyes` begins and ends it.
+`exchange.get()` is that record, from anywhere below; `Recorder` begins and ends it.
 """
 
 from gateway.observability.logs import configure_logging, request_id

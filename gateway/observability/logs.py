@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.observability.exchange import Exchange
+from gateway.observability.record import RequestRecord
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the request that is being answered; empty outside of one."""
@@ -68,7 +68,7 @@ def configure_logging(level: str, form: str = "text") -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every look at the schema's revision
 
 
-def log_access(exchange: Exchange, seconds: float) -> None:
+def log_access(exchange: RequestRecord, seconds: float) -> None:
     """One line about a request; those of probes are for debugging."""
     level = logging.DEBUG if exchange.face == "probe" else logging.INFO
     if access.isEnabledFor(level):
@@ -76,13 +76,13 @@ def log_access(exchange: Exchange, seconds: float) -> None:
         access.handle(access.makeRecord("access", level, "", 0, "answered", (), None, None, _fields(exchange, seconds)))
 
 
-def log_slow(exchange: Exchange, seconds: float) -> None:
+def log_slow(exchange: RequestRecord, seconds: float) -> None:
     """A warning about a request that took long, with its document, in which no value is left."""
     document = None if exchange.document is None else exchange.document()
     slow.warning("slow operation", extra={**_fields(exchange, seconds), "document": document})
 
 
-def _fields(exchange: Exchange, seconds: float) -> dict[str, Any]:
+def _fields(exchange: RequestRecord, seconds: float) -> dict[str, Any]:
     fields = {
         "face": exchange.face,
         "method": exchange.method,

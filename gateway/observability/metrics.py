@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from gateway.errors import GatewayError, LimitExceeded, RateLimited
-from gateway.observability.cells import Cells, Name, Total, mark_dead
+from gateway.observability.shared_counters import Name, SharedCounters, Total, mark_dead
 
 FACES = frozenset({"graphql", "rest", "probe", "other"})
 OK = "OK"
@@ -100,7 +100,7 @@ class Metrics(Collector):
         self.registry = CollectorRegistry()
         self.registry.register(self)
         self._folder = folder
-        self._cells = Cells(folder)
+        self._cells = SharedCounters(folder)
         self._values = self._cells.values
         self._codes = CODES | frozenset(codes)
         self._operations = {""}

@@ -20,7 +20,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.util.types import AnyValue
 
 from gateway import __version__
-from gateway.observability.exchange import Exchange
+from gateway.observability.record import RequestRecord
 
 CONTEXT = {b"traceparent": "traceparent", b"tracestate": "tracestate"}
 REQUEST = "request"  # a span's name until its request is understood
@@ -66,7 +66,7 @@ class Trace:
         )
         span.end(now)
 
-    def end(self, exchange: Exchange) -> None:
+    def end(self, exchange: RequestRecord) -> None:
         """End the span with what is known now."""
         span = self.span
         if self.recording:

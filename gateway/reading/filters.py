@@ -19,7 +19,7 @@ from gateway.database.tables import batches
 from gateway.errors import PermissionDenied, ValidationFailed
 from gateway.reading.hosts import host_of
 from gateway.reading.masking import mask_url
-from gateway.reading.scope import Scope
+from gateway.reading.visibility import Visibility
 
 Conditions = Iterator[ColumnElement[bool]]
 
@@ -32,7 +32,7 @@ def given(description: str, name: str | None = None) -> Any:
 class Filter(Protocol):
     """Keeps rows of one table."""
 
-    def conditions(self, scope: Scope) -> Conditions:
+    def conditions(self, scope: Visibility) -> Conditions:
         """What a kept row satisfies."""
         ...
 
@@ -188,7 +188,7 @@ class CallbackAttemptFilter:
     error_message: ContainsFilter | None = given("By the error message, as the viewer sees it.", "errorMessage")
     created_at: TimeFilter | None = given("By when the attempt was made.", "createdAt")
 
-    def conditions(self, scope: Scope) -> Conditions:
+    def conditions(self, scope: Visibility) -> Conditions:
         shown = func.coalesce(attempts.c.error_message_masked, attempts.c.error_message)
         seen = attempts.c.error_message if scope.sees_secrets else shown
         yield from _on_columns(self, {**attempts.c, "error_message": seen})
@@ -200,7 +200,7 @@ class CallbackAttemptsFilter:
 
     some: CallbackAttemptFilter | None = given("At least one attempt satisfies this.")
 
-    def conditions(self, scope: Scope) -> Conditions:
+    def conditions(self, scope: Visibility) -> Conditions:
         if self.some is not None:
             yield exists(
                 select(attempts.c.id).where(
@@ -237,7 +237,7 @@ class CallbackDeliveryFilter:
     event: TextFilter | None = given("By the event that the body tells, such as `batch.failed`.", "event")
     attempts: CallbackAttemptsFilter | None = given("By the delivery's attempts.")
 
-    def conditions(self, scope: Scope) -> Conditions:
+    def conditions(self, scope: Visibility) -> Conditions:
         start = None if self.callback_url is None else self.callback_url.starts_with
         if start is not None and not scope.sees_secrets and not _is_whole_place(start):
             # Letter by letter it would tell what is masked.
@@ -274,7 +274,7 @@ class CallbackDeliveriesFilter:
     )
     none: CallbackDeliveryFilter | None = given("No delivery satisfies this; `{}` keeps batches that have none.")
 
-    def conditions(self, scope: Scope) -> Conditions:
+    def conditions(self, scope: Visibility) -> Conditions:
         if self.some is not None:
             yield exists(self._matching(self.some, scope))
         if self.none is not None:
@@ -282,7 +282,7 @@ class CallbackDeliveriesFilter:
             yield self._matching(self.none, scope).limit(1).scalar_subquery().is_(None)
 
     @staticmethod
-    def _matching(filter_: CallbackDeliveryFilter, scope: Scope) -> Select[str]:
+    def _matching(filter_: CallbackDeliveryFilter, scope: Visibility) -> Select[str]:
         return select(deliveries.c.id).where(
             unindexed(deliveries.c.org_id) == scope.organization,
             deliveries.c.batch_id == batches.c.id,
@@ -304,7 +304,7 @@ class BatchFilter:
         "By the batch's callback deliveries.", "callbackDeliveries"
     )
 
-    def conditions(self, scope: Scope) -> Conditions:
+    def conditions(self, scope: Visibility) -> Conditions:
         yield from _on_columns(self, batches.c)
         if self.callback_deliveries is not None:
             yield from self.callback_deliveries.conditions(scope)
@@ -315,7 +315,7 @@ def in_flight() -> ColumnElement[bool]:
     return deliveries.c.completed_at.is_(None)
 
 
-def overdue(scope: Scope) -> ColumnElement[bool]:
+def overdue(scope: Visibility) -> ColumnElement[bool]:
     """A delivery in flight whose next attempt was due before now. Never null, so that it can be negated."""
     due = deliveries.c.next_attempt_at
     return and_(in_flight(), due.is_not(None), due < scope.now)

@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, case
 
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.reading.filters import in_flight, overdue
-from gateway.reading.scope import Scope
+from gateway.reading.visibility import Visibility
 
 DELIVERED = "delivered"
 FAILED = "failed"
@@ -24,7 +24,7 @@ class CallbackHealth(IntEnum):
     FAILED = 6
 
 
-def health(scope: Scope) -> ColumnElement[int]:
+def health(scope: Visibility) -> ColumnElement[int]:
     """The health of one delivery, as the number of a `CallbackHealth`."""
     return case(
         (overdue(scope), CallbackHealth.OVERDUE.value),

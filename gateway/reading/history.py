@@ -10,7 +10,7 @@ from gateway.reading.contract import AttemptDocument, DeliveryDocument
 from gateway.reading.filters import Conditions
 from gateway.reading.loaders import Reader, RowById, RowsOf
 from gateway.reading.pages import Order, Position
-from gateway.reading.scope import Scope
+from gateway.reading.visibility import Visibility
 
 PAGE = 100
 OLDEST_FIRST = Order("created_at")
@@ -20,10 +20,10 @@ WHOLE_ATTEMPT = frozenset(AttemptDocument.model_fields) & set(batch_callback_del
 
 
 @dataclass(frozen=True, slots=True)
-class WhoseBatchIsThere:
+class BatchExists:
     """A filter that keeps the deliveries of batches: where some are found, so is their batch."""
 
-    def conditions(self, scope: Scope) -> Conditions:
+    def conditions(self, scope: Visibility) -> Conditions:
         """What a kept delivery satisfies."""
         of = batch_callback_deliveries.c.batch_id
         yield exists().where(batches.c.id == of, batches.c.org_id == scope.organization)
@@ -32,7 +32,7 @@ class WhoseBatchIsThere:
 def deliveries_of(first: int, after: Position | None = None) -> RowsOf:
     """The next deliveries of a batch that is there, with all their columns."""
     of = batch_callback_deliveries.c.batch_id
-    return RowsOf(of, WHOLE_DELIVERY, OLDEST_FIRST, first, after, WhoseBatchIsThere())
+    return RowsOf(of, WHOLE_DELIVERY, OLDEST_FIRST, first, after, BatchExists())
 
 
 async def require_batch(reader: Reader, batch_id: str) -> None:

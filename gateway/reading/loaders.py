@@ -21,13 +21,13 @@ from sqlalchemy.engine import Dialect
 from gateway.database.dialects import Ids, Texts
 from gateway.database.engine import Database
 from gateway.database.lately import Lately
-from gateway.database.statements import Prepared
+from gateway.database.statements import CompiledStatement
 from gateway.database.types import AnyRow, AnySelect, Id, UtcDateTime
 from gateway.reading import queries
 from gateway.reading.filters import Filter
 from gateway.reading.health import CallbackHealth
 from gateway.reading.pages import Order, Page, Position, Slice, parameters
-from gateway.reading.scope import Scope
+from gateway.reading.visibility import Visibility
 
 A_co = TypeVar("A_co", covariant=True)
 
@@ -35,15 +35,15 @@ STATEMENTS = 2_000  # that a process keeps compiled, each a few kilobytes
 ORGANIZATION: Any = bindparam("organization", type_=Id())
 NOW: Any = bindparam("now", type_=UtcDateTime())
 IDS: BindParameter[list[str]] = bindparam("ids", type_=Texts())
-FEW = 10  # children of each parent: fewer are asked for where there are more
-CROWDED: Lately["Gathered"] = Lately(size=1_000, seconds=10.0)
+SMALL_FIRST = 10  # children of each parent: fewer are asked for where there are more
+KNOWN_LARGE: Lately["BatchedRows"] = Lately(size=1_000, seconds=10.0)
 """Questions whose parents have many children."""
 
 
 class Question(Generic[A_co]):
     """Something that can be asked of many ids at once."""
 
-    def statement(self, scope: Scope, ids: Ids) -> AnySelect:
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         """The one statement that answers for all ids."""
         raise NotImplementedError
 
@@ -55,7 +55,7 @@ class Question(Generic[A_co]):
         """The same question with parameters in the place of what hardly two requests share, and the values of these."""
         return self, {}
 
-    def gathered(self, ids: int) -> "Gathered | None":  # noqa: ARG002
+    def batched(self, ids: int) -> "BatchedRows | None":  # noqa: ARG002
         """A question of so many ids that costs less, and whose rows hold the answers, unless there are many more."""
         return None
 
@@ -67,7 +67,7 @@ class RowById(Question[AnyRow | None]):
     table: Table
     columns: frozenset[str]
 
-    def statement(self, scope: Scope, ids: Ids) -> AnySelect:
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return queries.rows_by_id(scope, self.table, ids, self.columns)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[AnyRow | None]:
@@ -86,7 +86,7 @@ class RowsOf(Question[list[AnyRow]]):
     after: Position | None = None
     where: Filter | None = None
 
-    def statement(self, scope: Scope, ids: Ids) -> AnySelect:
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return queries.rows_of_parents(
             scope, self.parent, ids, self.columns, self.order, self.first, self.after, self.where
         )
@@ -101,14 +101,14 @@ class RowsOf(Question[list[AnyRow]]):
         after, values = parameters("after", self.after, self.parent.table.c[self.order.column])
         return replace(self, after=after) if values else self, values
 
-    def gathered(self, ids: int) -> "Gathered | None":
-        if self.first is None or self.first < FEW or ids == 1:
+    def batched(self, ids: int) -> "BatchedRows | None":
+        if self.first is None or self.first < SMALL_FIRST or ids == 1:
             return None
-        return Gathered(self, self.first << ids.bit_length())  # more than is wanted, and few different ones
+        return BatchedRows(self, self.first << ids.bit_length())  # more than is wanted, and few different ones
 
 
 @dataclass(frozen=True, slots=True)
-class Gathered(Question[list[AnyRow]]):
+class BatchedRows(Question[list[AnyRow]]):
     """The rows of all parents, of which `of` wants the first of each; any `most` of them, if there are more.
 
     Parents with many children are rare, and asking for the first of each takes twice the time.
@@ -117,14 +117,14 @@ class Gathered(Question[list[AnyRow]]):
     of: RowsOf
     most: int
 
-    def statement(self, scope: Scope, ids: Ids) -> AnySelect:
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         of = self.of
         return queries.rows_of_all_parents(scope, of.parent, ids, of.columns, of.order, self.most, of.after, of.where)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[list[AnyRow]]:
         return self.of.answers(ids, rows)
 
-    def first_of_each(self, prepared: Prepared, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+    def first_of_each(self, prepared: CompiledStatement, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
         """The rows that `of` wants, out of all of them, which stand parent by parent."""
         first = cast("int", self.of.first)
         if len(rows) <= first:
@@ -143,7 +143,7 @@ class CountOf(Question[int]):
     parent: Column[str]
     where: Filter | None = None
 
-    def statement(self, scope: Scope, ids: Ids) -> AnySelect:
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return queries.counts_of_parents(scope, self.parent, ids, self.where)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[int]:
@@ -155,7 +155,7 @@ class CountOf(Question[int]):
 class HealthOf(Question[CallbackHealth]):
     """The worst health of the deliveries of the batch with that id."""
 
-    def statement(self, scope: Scope, ids: Ids) -> AnySelect:
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return queries.health_of_batches(scope, ids)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[CallbackHealth]:
@@ -169,7 +169,7 @@ class NodeById(Question[tuple[Table, Mapping[str, Any]] | None]):
 
     columns: tuple[tuple[Table, frozenset[str]], ...]
 
-    def statement(self, scope: Scope, ids: Ids) -> AnySelect:
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return queries.nodes_by_id(scope, ids, dict(self.columns))
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[tuple[Table, Mapping[str, Any]] | None]:
@@ -193,7 +193,7 @@ class PageOf(Question[Page]):
     order: Order
     asked: Slice
 
-    def statement(self, scope: Scope, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return queries.rows_in_order(scope, self.table, self.columns, self.where, self.order, self.asked)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[Page]:
@@ -217,7 +217,7 @@ class CountUpTo(Question[int]):
     where: Filter | None
     limit: int
 
-    def statement(self, scope: Scope, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return queries.count_up_to(scope, self.table, self.where, self.limit)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[int]:
@@ -228,7 +228,7 @@ class CountUpTo(Question[int]):
 class OrganizationOf(Question[AnyRow | None]):
     """The organization's own row, or None; the id that is asked is the organization's."""
 
-    def statement(self, scope: Scope, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return queries.organization(scope)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[AnyRow | None]:
@@ -236,9 +236,9 @@ class OrganizationOf(Question[AnyRow | None]):
 
 
 @lru_cache(maxsize=STATEMENTS)
-def prepared_for(question: Any, sees_secrets: bool, dialect: Dialect) -> Prepared:
+def prepared_for(question: Any, sees_secrets: bool, dialect: Dialect) -> CompiledStatement:
     """The statement of a question that was split."""
-    return Prepared(question.statement(Scope(ORGANIZATION, NOW, sees_secrets), IDS), dialect)
+    return CompiledStatement(question.statement(Visibility(ORGANIZATION, NOW, sees_secrets), IDS), dialect)
 
 
 class Reader:
@@ -251,7 +251,7 @@ class Reader:
         self, database: Database, organization: str, now: datetime | None = None, *, sees_secrets: bool = False
     ) -> None:
         self.database = database
-        self.scope = Scope(organization, now or datetime.now(UTC), sees_secrets)
+        self.scope = Visibility(organization, now or datetime.now(UTC), sees_secrets)
         self._loaders: dict[Question[Any], DataLoader[str, Any]] = {}
         self._fetching: set[asyncio.Task[Any]] = set()
         self._stopped = False
@@ -281,20 +281,22 @@ class Reader:
         prepared, rows = await self.read(question, ids)
         return question.answers(ids, prepared.rows(rows))
 
-    async def read(self, question: Question[Any], ids: Sequence[str]) -> tuple[Prepared, Sequence[Sequence[Any]]]:
+    async def read(
+        self, question: Question[Any], ids: Sequence[str]
+    ) -> tuple[CompiledStatement, Sequence[Sequence[Any]]]:
         """A statement that answers a question, and its rows as the driver returns them."""
         asked, values = question.split()
-        gathered = asked.gathered(len(ids))
-        if gathered is not None and gathered not in CROWDED:
-            prepared, rows = await self._run(gathered, values, ids)
-            if len(rows) < gathered.most:
-                return prepared, gathered.first_of_each(prepared, rows)
-            CROWDED.note(gathered)
+        batched = asked.batched(len(ids))
+        if batched is not None and batched not in KNOWN_LARGE:
+            prepared, rows = await self._run(batched, values, ids)
+            if len(rows) < batched.most:
+                return prepared, batched.first_of_each(prepared, rows)
+            KNOWN_LARGE.note(batched)
         return await self._run(asked, values, ids)
 
     async def _run(
         self, asked: Question[Any], values: Mapping[str, Any], ids: Sequence[str]
-    ) -> tuple[Prepared, Sequence[Sequence[Any]]]:
+    ) -> tuple[CompiledStatement, Sequence[Sequence[Any]]]:
         prepared = prepared_for(cast("Hashable", asked), self.scope.sees_secrets, self.database.engine.dialect)
         self.statements += 1
         rows = await self.database.run(

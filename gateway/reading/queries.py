@@ -27,10 +27,10 @@ from gateway.reading.filters import Filter
 from gateway.reading.health import health
 from gateway.reading.pages import Order, Position, Slice
 from gateway.reading.previews import beginning_length, parse
-from gateway.reading.scope import Scope
+from gateway.reading.visibility import Visibility
 
 
-def rows_by_id(scope: Scope, table: Table, ids: Ids, columns: Iterable[str]) -> AnySelect:
+def rows_by_id(scope: Visibility, table: Table, ids: Ids, columns: Iterable[str]) -> AnySelect:
     """The rows with these ids."""
     wanted = ids_as_rows(ids)
     return (
@@ -39,7 +39,7 @@ def rows_by_id(scope: Scope, table: Table, ids: Ids, columns: Iterable[str]) -> 
 
 
 def rows_of_parents(
-    scope: Scope,
+    scope: Visibility,
     parent: Column[str],
     ids: Ids,
     columns: Iterable[str],
@@ -65,7 +65,7 @@ def rows_of_parents(
 
 
 def rows_of_all_parents(
-    scope: Scope,
+    scope: Visibility,
     parent: Column[str],
     ids: Ids,
     columns: Iterable[str],
@@ -90,7 +90,7 @@ def rows_of_all_parents(
     return limited(select(*picked).order_by(child.c[parent.name], *order.by(child.c)), most, "sqlite")
 
 
-def counts_of_parents(scope: Scope, parent: Column[str], ids: Ids, where: Filter | None = None) -> AnySelect:
+def counts_of_parents(scope: Visibility, parent: Column[str], ids: Ids, where: Filter | None = None) -> AnySelect:
     """How many rows of each of these parents `where` keeps, as `(parent id, count)`; parents without are left out."""
     table = parent.table
     parents = ids_as_rows(ids)
@@ -102,7 +102,7 @@ def counts_of_parents(scope: Scope, parent: Column[str], ids: Ids, where: Filter
     )
 
 
-def health_of_batches(scope: Scope, ids: Ids) -> AnySelect:
+def health_of_batches(scope: Visibility, ids: Ids) -> AnySelect:
     """The worst health of each batch's deliveries, as `(batch id, number)`; batches without any are left out."""
     wanted = ids_as_rows(ids)
     return (
@@ -113,7 +113,7 @@ def health_of_batches(scope: Scope, ids: Ids) -> AnySelect:
     )
 
 
-def nodes_by_id(scope: Scope, ids: Ids, columns: Mapping[Table, Iterable[str]]) -> AnySelect:
+def nodes_by_id(scope: Visibility, ids: Ids, columns: Mapping[Table, Iterable[str]]) -> AnySelect:
     """The rows with these ids, whichever of the tables they are in: each column labelled `<table>.<column>`."""
     wanted = ids_as_rows(ids)
     joined: Any = wanted
@@ -125,7 +125,7 @@ def nodes_by_id(scope: Scope, ids: Ids, columns: Mapping[Table, Iterable[str]]) 
 
 
 def rows_in_order(
-    scope: Scope, table: Table, columns: Iterable[str], where: Filter | None, order: Order, asked: Slice
+    scope: Visibility, table: Table, columns: Iterable[str], where: Filter | None, order: Order, asked: Slice
 ) -> AnySelect:
     """The organization's rows that `where` keeps: a slice of them and one row more, read from the slice's start."""
     rows = select(*_pick(table, {*columns, order.column})).where(
@@ -138,7 +138,7 @@ def rows_in_order(
     return rows.order_by(*order.by(table.c, backwards=asked.backwards)).limit(at_most(asked.size + 1))
 
 
-def count_up_to(scope: Scope, table: Table, where: Filter | None, limit: int) -> AnySelect:
+def count_up_to(scope: Visibility, table: Table, where: Filter | None, limit: int) -> AnySelect:
     """How many of the organization's rows `where` keeps, counting no further than one beyond `limit`."""
     counted = (
         select(literal_column("1").label("one"))
@@ -150,25 +150,25 @@ def count_up_to(scope: Scope, table: Table, where: Filter | None, limit: int) ->
     return select(func.count().label("count")).select_from(counted)
 
 
-def organization(scope: Scope) -> AnySelect:
+def organization(scope: Visibility) -> AnySelect:
     """The organization itself."""
     return select(organizations.c.id, organizations.c.name).where(organizations.c.id == scope.organization)
 
 
-def _ours(table: FromClause, scope: Scope) -> ColumnElement[bool]:
+def _ours(table: FromClause, scope: Visibility) -> ColumnElement[bool]:
     """The organization's rows, where ids or parents pick them: an index by organization would be the long way."""
     return unindexed(table.c.org_id) == scope.organization
 
 
 def _children(
-    scope: Scope, table: FromClause, order: Order, after: Position | None, where: Filter | None
+    scope: Visibility, table: FromClause, order: Order, after: Position | None, where: Filter | None
 ) -> Iterable[ColumnElement[bool]]:
     """What holds for the rows of parents, whichever their parents are."""
     beyond = () if after is None else (order.beyond(table.c, after),)
     return (_ours(table, scope), *_conditions(where, scope), *beyond)
 
 
-def _conditions(where: Filter | None, scope: Scope) -> Iterable[ColumnElement[bool]]:
+def _conditions(where: Filter | None, scope: Visibility) -> Iterable[ColumnElement[bool]]:
     return () if where is None else where.conditions(scope)
 
 

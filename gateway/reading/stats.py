@@ -22,7 +22,7 @@ from gateway.reading.filters import CallbackDeliveryFilter, TimeFilter, overdue
 from gateway.reading.health import DELIVERED
 from gateway.reading.loaders import Question, Reader
 from gateway.reading.local_time import Stretch, edges, instant, zone_named
-from gateway.reading.scope import Scope
+from gateway.reading.visibility import Visibility
 
 PERCENTILES = (50, 95, 99)
 MICROSECOND = timedelta(microseconds=1)
@@ -94,49 +94,49 @@ class Period:
     counts: Counts
 
 
-def totals(scope: Scope, where: Where) -> AnySelect:
+def totals(scope: Visibility, where: Where) -> AnySelect:
     """One row: how many deliveries, completed, delivered and overdue."""
     return select(*_counts(), func.count().filter(overdue(scope)).label("overdue")).where(*_kept(scope, where))
 
 
-def attempt_count(scope: Scope, where: Where) -> AnySelect:
+def attempt_count(scope: Visibility, where: Where) -> AnySelect:
     """One row: how many attempts the deliveries have."""
     return _of_attempts(scope, where, func.count().label("count"))
 
 
-def deliveries_by(scope: Scope, where: Where, column: str) -> AnySelect:
+def deliveries_by(scope: Visibility, where: Where, column: str) -> AnySelect:
     """How many deliveries there are with each text of a column, most first."""
     value, count = unindexed(deliveries.c[column]), func.count().label("count")
     counted = select(value.label("value"), count).where(*_kept(scope, where)).group_by(value)
     return counted.order_by(count.desc(), value.is_(None), bytewise(value))
 
 
-def deliveries_by_host(scope: Scope, where: Where, first: int) -> AnySelect:
+def deliveries_by_host(scope: Visibility, where: Where, first: int) -> AnySelect:
     """Counts of the `first` hosts with the most deliveries."""
     host, counts = unindexed(deliveries.c.callback_host), _counts()
     counted = select(host.label("host"), *counts).where(*_kept(scope, where)).group_by(host)
     return counted.order_by(counts[0].desc(), host.is_(None), bytewise(host)).limit(at_most(first))
 
 
-def deliveries_by_slot(scope: Scope, where: Where) -> AnySelect:
+def deliveries_by_slot(scope: Visibility, where: Where) -> AnySelect:
     """Counts by the quarter of an hour in which the deliveries were created; quarters without any are left out."""
     slot = time_slot(deliveries.c.created_at)
     return select(slot.label("slot"), *_counts()).where(*_kept(scope, where)).group_by(slot)
 
 
-def attempts_by_status(scope: Scope, where: Where) -> AnySelect:
+def attempts_by_status(scope: Visibility, where: Where) -> AnySelect:
     """How many attempts there are with each HTTP status, most first."""
     status, count = unindexed(attempts.c.status_code), func.count().label("count")
     counted = _of_attempts(scope, where, status.label("value"), count).group_by(status)
     return counted.order_by(count.desc(), status.is_(None), status)
 
 
-def response_times(scope: Scope, where: Where) -> AnySelect:
+def response_times(scope: Visibility, where: Where) -> AnySelect:
     """One row: percentiles and the maximum over all attempts that were answered."""
     return _percentiles(scope, where)
 
 
-def response_times_by_host(scope: Scope, where: Where, hosts: Sequence[str | None]) -> AnySelect:
+def response_times_by_host(scope: Visibility, where: Where, hosts: Sequence[str | None]) -> AnySelect:
     """The same for each of these hosts; hosts where nothing was measured are left out."""
     host = deliveries.c.callback_host
     among: ColumnElement[bool] = is_one_of(host, [name for name in hosts if name is not None])
@@ -151,7 +151,7 @@ class TotalsOf(Question[Totals]):
 
     where: Where
 
-    def statement(self, scope: Scope, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return totals(scope, self.where)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[Totals]:
@@ -164,7 +164,7 @@ class AttemptCount(Question[int]):
 
     where: Where
 
-    def statement(self, scope: Scope, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return attempt_count(scope, self.where)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[int]:
@@ -178,7 +178,7 @@ class DeliveriesBy(Question[list[Share]]):
     column: str
     where: Where
 
-    def statement(self, scope: Scope, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return deliveries_by(scope, self.where, self.column)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[list[Share]]:
@@ -191,7 +191,7 @@ class AttemptsByStatus(Question[list[Share]]):
 
     where: Where
 
-    def statement(self, scope: Scope, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return attempts_by_status(scope, self.where)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[list[Share]]:
@@ -205,7 +205,7 @@ class DeliveriesByHost(Question[list[tuple[str | None, Counts]]]):
     where: Where
     first: int
 
-    def statement(self, scope: Scope, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return deliveries_by_host(scope, self.where, self.first)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[list[tuple[str | None, Counts]]]:
@@ -218,7 +218,7 @@ class DeliveriesBySlot(Question[dict[int, Counts]]):
 
     where: Where
 
-    def statement(self, scope: Scope, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return deliveries_by_slot(scope, self.where)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[dict[int, Counts]]:
@@ -231,7 +231,7 @@ class ResponseTimesOf(Question[ResponseTimes]):
 
     where: Where
 
-    def statement(self, scope: Scope, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return response_times(scope, self.where)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[ResponseTimes]:
@@ -245,7 +245,7 @@ class ResponseTimesByHost(Question[dict[str | None, ResponseTimes]]):
     where: Where
     hosts: tuple[str | None, ...]
 
-    def statement(self, scope: Scope, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return response_times_by_host(scope, self.where, self.hosts)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[dict[str | None, ResponseTimes]]:
@@ -295,13 +295,13 @@ def _span(created_at: TimeFilter | None) -> tuple[datetime | None, datetime | No
     )
 
 
-def _kept(scope: Scope, where: Where) -> Iterator[ColumnElement[bool]]:
+def _kept(scope: Visibility, where: Where) -> Iterator[ColumnElement[bool]]:
     yield deliveries.c.org_id == scope.organization
     if where is not None:
         yield from where.conditions(scope)
 
 
-def _of_attempts(scope: Scope, where: Where, *columns: ColumnElement[Any]) -> AnySelect:
+def _of_attempts(scope: Visibility, where: Where, *columns: ColumnElement[Any]) -> AnySelect:
     """A SELECT over the attempts of the deliveries kept."""
     return (
         select(*columns)
@@ -325,7 +325,7 @@ def _counts_in(row: AnyRow) -> Counts:
 
 
 def _percentiles(
-    scope: Scope, where: Where, *groups: Label[Any], among: ColumnElement[bool] | None = None
+    scope: Visibility, where: Where, *groups: Label[Any], among: ColumnElement[bool] | None = None
 ) -> AnySelect:
     """The least response times whose rank, a hundredfold, reaches p times as many as there are; and the greatest.
 

@@ -17,7 +17,7 @@ LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 ERRORS = b'"errors":'
 SECONDS_TO_ANSWER = 60.0
 
-Exchange = tuple[bytes, bytes | None]  # a request, and the body that must come if it is known
+RequestRecord = tuple[bytes, bytes | None]  # a request, and the body that must come if it is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Answer:
 class Load:
     """Requests that many connections send together, until the time is over; what comes back is checked."""
 
-    exchanges: Iterator[Exchange]
+    exchanges: Iterator[RequestRecord]
     until: float
     answered: int = 0
     failure: str | None = None
@@ -53,7 +53,7 @@ class Load:
     finished: asyncio.Event = field(default_factory=asyncio.Event)
     open: int = 0
 
-    def next(self) -> Exchange | None:
+    def next(self) -> RequestRecord | None:
         """What to send now; None at the end."""
         if self.failure is not None or time.perf_counter() >= self.until:
             return None
@@ -141,7 +141,7 @@ class Count:
     client_seconds: float
 
 
-async def send(address: Address, exchanges: Iterator[Exchange], connections: int, seconds: float) -> Count:
+async def send(address: Address, exchanges: Iterator[RequestRecord], connections: int, seconds: float) -> Count:
     """Send requests for so long. `Refused` where anything is not as it must be."""
     load = Load(exchanges, float("inf"))
     opened = await _connect(address, load, connections)

@@ -1,8 +1,8 @@
 """`python -m tests.benchmark faults --minutes 30`: a fault a minute under a mixed load, and nothing left of it.
 
-The gateway reads a PostgreSQL server of this run's own through `tests.proxy`, which runs in the client's process, as
-does the load: at most `SHARE` of what the gateway was measured to take at first, its answers compared with those
-before.
+The gateway reads a PostgreSQL server of this run's own through `tests.support.proxy`, which runs in the client's
+process, as does the load: at most `SHARE` of what the gateway was measured to take at first, its answers compared with
+those before.
 """
 
 import argparse
@@ -25,10 +25,10 @@ from tests.benchmark.rows import Layout
 from tests.benchmark.servers import Server, gateway, running
 from tests.benchmark.soak import MB, MIX, NAMES, Held
 from tests.benchmark.table import Sheet, console
-from tests.load import RIGHT, STATUSES, Answered, Asked, Client, load
-from tests.proxy import HOST, Proxy, proxied
-from tests.servers import Server as PostgreSQL
-from tests.servers import postgres_server
+from tests.support.load import RIGHT, STATUSES, Answered, Asked, Client, load
+from tests.support.proxy import HOST, Proxy, proxied
+from tests.support.servers import Server as PostgreSQL
+from tests.support.servers import postgres_server
 
 SHARE = 0.7  # of the measured capacity
 SECONDS_TO_WARM_UP = 3.0

@@ -10,11 +10,10 @@ from graphql import GraphQLScalarType, build_schema, execute_sync, parse
 from strawberry.utils.str_converters import to_camel_case
 
 from gateway.database.engine import Database
-from gateway.database.statements import Prepared
+from gateway.database.statements import CompiledStatement
 from gateway.execution.documents import Documents
 from gateway.execution.plan import plan_of
-from gateway.execution.run import GraphQLRequest, prepare
-from gateway.execution.run import Prepared as PreparedOperation
+from gateway.execution.run import GraphQLRequest, PreparedOperation, prepare
 from gateway.reading.pages import Cursors, Order
 from gateway.schema.context import Context
 from gateway.schema.query import schema as gateway_schema
@@ -73,7 +72,7 @@ class Loaded(Database):
 
     async def run(
         self,
-        prepared: Prepared,
+        prepared: CompiledStatement,
         values: Mapping[str, Any],
         *,
         newest: bool = False,  # noqa: ARG002

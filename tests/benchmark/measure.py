@@ -8,7 +8,7 @@ from itertools import cycle
 from statistics import median
 from typing import Any, Literal
 
-from tests.benchmark.client import Address, Exchange, ask, send
+from tests.benchmark.client import Address, RequestRecord, ask, send
 from tests.benchmark.refusal import Refused
 from tests.benchmark.requests import Question
 from tests.benchmark.servers import Server
@@ -95,7 +95,7 @@ def same(one: bytes, other: bytes) -> bool:
         return False
 
 
-def exchanges(question: Question, bodies: list[bytes], seed: int) -> Iterator[Exchange]:
+def exchanges(question: Question, bodies: list[bytes], seed: int) -> Iterator[RequestRecord]:
     """The question's requests in a random order, over and over; those whose answer is known with it."""
     known = dict(enumerate(bodies))
     pairs = [(request, known.get(number)) for number, request in enumerate(question.requests)]

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.benchmark import plain, textbook
 from tests.benchmark.floors import Constant, Handwritten
-from tests.twin import create_twin
+from tests.support.twin import create_twin
 
 APPS: dict[str, Callable[[str], Any]] = {
     "textbook": textbook.create_app,

@@ -10,7 +10,7 @@ from itertools import cycle
 
 from sqlalchemy import make_url
 
-from tests.benchmark.client import Count, Exchange, send
+from tests.benchmark.client import Count, RequestRecord, send
 from tests.benchmark.databases import Filled, administer, filled
 from tests.benchmark.requests import questions, unique_documents
 from tests.benchmark.rows import Layout
@@ -78,7 +78,7 @@ async def _held(server: Server, database: Filled, postgres: str) -> Held:
     return Held(process.memory_info().rss / MB, process.num_fds(), connections)
 
 
-def _mixed(database: Filled) -> Iterator[Exchange]:
+def _mixed(database: Filled) -> Iterator[RequestRecord]:
     """Requests of all kinds by their shares, among them unique documents."""
     asked = questions(database.layout, database.key)
     unique = unique_documents(database.key)

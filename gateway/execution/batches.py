@@ -1,0 +1,82 @@
+"""Many parents at once: what the fields of a selection read their columns from."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from gateway.database.statements import CompiledStatement
+from gateway.database.types import AnyRow
+from gateway.execution.columns import Values
+from gateway.reading.pages import Page
+from gateway.schema.connections import Connection
+
+
+class RowBatch:
+    """Parents that are rows, as the driver returned them. `column` gives the values of one column by its name."""
+
+    def __init__(self, prepared: CompiledStatement, rows: Sequence[Sequence[Any]]) -> None:
+        self.size = len(rows)
+        self._prepared = prepared
+        self._rows = rows
+        self._columns = prepared.columns(rows)
+        self.column: Callable[[str], Values] = self._columns.__getitem__
+
+    def rows(self) -> Sequence[AnyRow]:
+        """The rows one by one, with all their columns."""
+        return self._prepared.rows(self._rows)
+
+    def objects(self, of: type[Any]) -> Sequence[Any]:
+        """The rows as the schema's objects."""
+        names = self._columns.keys()
+        return [of.of(dict(zip(names, row, strict=True))) for row in zip(*self._columns.values(), strict=True)]
+
+
+class DictBatch:
+    """Parents that are rows with their columns by name."""
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        self.size = len(rows)
+        self._rows = rows
+
+    def column(self, name: str) -> Values:
+        """The values of one column."""
+        return [row[name] for row in self._rows]
+
+    def objects(self, of: type[Any]) -> Sequence[Any]:
+        """The rows as the schema's objects."""
+        return list(map(of.of, self._rows))
+
+
+class ObjectBatch:
+    """Parents that are Python's objects."""
+
+    def __init__(self, things: Sequence[Any]) -> None:
+        self.size = len(things)
+        self.things = things
+
+    def column(self, name: str) -> Values:
+        """The values of one attribute."""
+        return [getattr(thing, name) for thing in self.things]
+
+    def objects(self, of: type[Any]) -> Sequence[Any]:  # noqa: ARG002
+        """The objects."""
+        return self.things
+
+
+class PageBatch(ObjectBatch):
+    """A connection, and the page that it shows."""
+
+    def __init__(self, connection: Connection[Any], rows: RowBatch, page: Page) -> None:
+        super().__init__([connection])
+        self.rows = rows
+        self.page = page
+        self.question = connection.question
+        self.cursors = connection.cursors
+
+    def cursors_of(self, indexes: Iterable[int]) -> list[str]:
+        """The cursors of some rows of the page."""
+        order, columns = self.question.order, self.question.table.c
+        values, ids = self.rows.column(order.column), self.rows.column("id")
+        return [self.cursors.encode(order.place(columns, values[index], ids[index])) for index in indexes]
+
+
+Parents = RowBatch | DictBatch | ObjectBatch

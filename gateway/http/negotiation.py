@@ -1,0 +1,127 @@
+"""What the head of a GraphQL request says, read once for all requests that say the same."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from gateway.errors import ClientError, NotAcceptable, UnsupportedMediaType
+
+JSON = "application/json"
+RESPONSE_JSON = "application/graphql-response+json"
+COST_HEADER = "x-graphql-cost"
+AUTHORIZATION = b"authorization"
+READ_ONCE = frozenset(
+    name.encode()
+    for name in ("accept", "content-encoding", "content-type", "sec-fetch-mode", "x-organization-id", COST_HEADER)
+)
+REMEMBERED = 1_000  # heads that clients send again and again
+LONGEST = 2_000  # bytes of the headers of one that is remembered
+
+Pairs = tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """How to answer, for which organization, and what is wrong with the body before it is read.
+
+    `media` is what the client prefers, or what to refuse it with.
+    """
+
+    media: str | NotAcceptable
+    organization: str | None
+    wants_cost: bool
+    unreadable: ClientError | None
+
+
+def read_request_head(scope: Scope, get_needs_accept: bool) -> tuple[RequestHead, str | None, str]:
+    """The head of a request, its `Authorization`, and its `Content-Length`, empty where it has none.
+
+    Credentials are read each time: they are not to be remembered as they are.
+    """
+    authorization: str | None = None
+    length, size = "", 0
+    pairs = []
+    for pair in scope["headers"]:
+        name, value = pair
+        if name in READ_ONCE:
+            pairs.append(pair)
+            size += len(value)
+        elif name == AUTHORIZATION and authorization is None:
+            authorization = value.decode("latin-1")
+        elif name == b"content-length":
+            length = value.decode("latin-1")
+    strict = get_needs_accept and scope["method"] != "POST"
+    read = _read if size <= LONGEST else _read.__wrapped__
+    return read(tuple(pairs), strict), authorization, length
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _read(pairs: Pairs, strict: bool) -> RequestHead:
+    headers = Headers(raw=list(pairs))
+    # Links and images of other sites send a wildcard in `Accept`, which is too little then. A browser says that a
+    # script asks, whose answers other sites cannot read, in `Sec-Fetch-Mode`.
+    strict = strict and headers.get("sec-fetch-mode") not in {"cors", "same-origin"}
+    media: str | NotAcceptable
+    try:
+        media = negotiate(headers.getlist("accept"), strict=strict)
+    except NotAcceptable as refusal:
+        media = refusal
+    return RequestHead(
+        media,
+        headers.get("x-organization-id"),
+        headers.get(COST_HEADER, "") not in {"", "0"},
+        _unreadable(headers),
+    )
+
+
+def _unreadable(headers: Headers) -> ClientError | None:
+    """Why a body with these headers cannot be read: it must be JSON in UTF-8, as it is."""
+    kind, parameters = parse_media_type(headers.get("content-type", ""))
+    if kind != JSON or parameters.get("charset", "utf-8") not in {"utf-8", "utf8"}:
+        return UnsupportedMediaType("Send application/json, in UTF-8.")
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        return UnsupportedMediaType("Send the body as it is, without Content-Encoding.")
+    return None
+
+
+def negotiate(accept: list[str], *, strict: bool = False) -> str:
+    """The media type to answer with: the one that the client prefers, and application/json where it has no preference.
+
+    `NotAcceptable` where it accepts neither; `strict` wants it to name one of them.
+    """
+    ranges: list[tuple[str, float]] = []
+    for part in ",".join(accept).split(","):
+        kind, parameters = parse_media_type(part)
+        if kind and parameters.get("charset", "utf-8") in {"utf-8", "utf8", "*"}:
+            ranges.append((kind, _quality(parameters.get("q", "1"))))
+    if not "".join(accept).strip():
+        ranges = [("*/*", 1.0)]
+    liked: list[tuple[float, bool, str]] = []
+    for media in (JSON, RESPONSE_JSON):
+        for pattern in (media,) if strict else (media, "application/*", "*/*"):
+            qualities = [quality for kind, quality in ranges if kind == pattern]
+            if qualities:
+                liked.append((max(qualities), media == pattern == RESPONSE_JSON, media))
+                break
+    quality, _, media = max(liked, default=(0.0, False, JSON), key=lambda each: each[:2])
+    if quality <= 0:
+        raise NotAcceptable(f"Answers are {RESPONSE_JSON} or {JSON}: name one of them in Accept.")
+    return media
+
+
+def parse_media_type(text: str) -> tuple[str, Mapping[str, str]]:
+    """A media type and its parameters, all in lower case; an empty one where there is none."""
+    kind, *rest = text.lower().split(";")
+    pairs = (part.partition("=") for part in rest)
+    return kind.strip(), {name.strip(): value.strip().strip('"') for name, _, value in pairs}
+
+
+def _quality(text: str) -> float:
+    try:
+        quality = float(text)
+    except ValueError:
+        return 0.0
+    return quality if 0 <= quality <= 1 else 0.0

@@ -1,0 +1,78 @@
+"""Where the record of a request begins, and who is told when it ends."""
+
+import time
+from collections.abc import Iterable, Iterator
+
+from gateway.errors import ClientError, InternalError
+from gateway.observability.logs import log_access, log_slow
+from gateway.observability.metrics import CLIENT_GONE, OK, Metrics
+from gateway.observability.record import RequestRecord, Traces, exchange
+
+GONE = 499  # the status of a request whose client did not wait for the answer
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+
+
+def _codes(kind: type[ClientError] = ClientError) -> Iterator[tuple[int, str]]:
+    for below in kind.__subclasses__():
+        yield below.status, below.code
+        yield from _codes(below)
+
+
+CODES = {**dict(reversed(list(_codes()))), GONE: CLIENT_GONE, 500: InternalError.code}
+"""The code of a status, where nobody has said more: the first one in the tree."""
+
+
+class Recorder:
+    """What a gateway shows of its requests. `metrics` and `traces` are None where they are off; a request whose
+    answer takes `slow_seconds` to begin is logged by itself, none where that is 0: how long it takes to the end is the
+    client's doing, too."""
+
+    def __init__(
+        self,
+        metrics: Metrics | None = None,
+        traces: Traces | None = None,
+        *,
+        access_log: bool = False,
+        slow_seconds: float = 0,
+    ) -> None:
+        self.metrics = metrics
+        self.traces = traces
+        self.access_log = access_log
+        self.slow_seconds = slow_seconds or float("inf")
+
+    @property
+    def closed(self) -> bool:
+        """True where nobody would be told anything."""
+        return not (self.access_log or self.metrics or self.traces or self.slow_seconds < float("inf"))
+
+    def begin(self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]]) -> RequestRecord:
+        """The record of a request, which is the current one from now on. The names of `headers` are in lower case."""
+        record = RequestRecord(method, path, face_of(path), time.perf_counter(), metrics=self.metrics)
+        if self.traces is not None:
+            record.trace = self.traces.begin(headers)
+        exchange.set(record)
+        return record
+
+    def end(self, record: RequestRecord) -> None:
+        """Tell of a request that has been answered, or given up where it has no `status`."""
+        now = time.perf_counter()
+        seconds = now - record.started
+        if not record.status:
+            record.status = GONE
+        if record.status >= 400 and record.code == OK:
+            record.code = CODES.get(record.status, "")
+        if self.metrics is not None:
+            self.metrics.request(record.face, record.operation, record.planned, record.code, seconds)
+        if self.access_log:
+            log_access(record, seconds)
+        if (record.begun or now) - record.started >= self.slow_seconds:
+            log_slow(record, seconds)
+        if record.trace is not None:
+            record.trace.end(record)
+
+
+def face_of(path: str) -> str:
+    """Which face of the gateway stands at an address."""
+    if path == "/graphql":
+        return "graphql"
+    return "rest" if path.startswith("/v1/") else "probe" if path in PROBES else "other"

@@ -1,0 +1,86 @@
+"""The planned path answers as the ordinary executor does, whatever is asked, and over whatever rows."""
+
+import os
+import re
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from gateway.database.engine import Database
+from gateway.execution.documents import Documents
+from gateway.execution.run import GraphQLRequest
+from gateway.http.explorer import gallery
+from tests.support.differential import Tally, compare, context, difference, ordinary, silence
+from tests.support.random_documents import SCHEMA, Author, ask_everywhere
+from tests.support.random_inputs import Pools
+from tests.support.random_rows import world, worlds
+from tests.support.rows import history, identifier, store
+
+DOCUMENTS = int(os.environ.get("GATEWAY_TEST_DOCUMENTS", "2000"))  # over both databases
+SEED = int(os.environ.get("GATEWAY_TEST_SEED", "6"))
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+READY: dict[str, tuple[str, dict[str, Any]]] = {
+    **{question.name: (question.query, dict(question.variables)) for question in gallery()},
+    **{f"README {n}": (text, {}) for n, text in enumerate(re.findall(r"```graphql\n(.*?)```", README, re.DOTALL))},
+}
+
+
+async def test_both_paths_answer_alike(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    tally = Tally()
+    with silence():
+        async for found in ask_everywhere(database, DOCUMENTS // 2, SEED, tally):
+            pytest.fail(str(found))
+    with capsys.disabled():
+        print(f"\n{database.dialect}: {tally}")  # noqa: T201 - for whoever reads the run
+    assert tally.documents == DOCUMENTS // 2
+
+
+@pytest.mark.parametrize("name", READY)
+async def test_a_ready_document_is_planned(database: Database, name: str) -> None:
+    query, variables = READY[name]
+    await store(database, history(3))
+    for id_ in (identifier(0xBA, 1), identifier(0xDE, 0)) if "$id: ID!" in query else (None,):
+        asked = GraphQLRequest(query, {**variables, **({} if id_ is None else {"id": id_})})
+        documents, tally = Documents(SCHEMA, introspection=True), Tally()
+        assert await compare(asked, documents, lambda: context(database, secrets=False), tally) is None
+        assert (tally.asked, tally.planned) == (1, 1)
+
+
+def test_every_random_document_is_valid() -> None:
+    documents = Documents(SCHEMA, introspection=True)
+    for number in range(300):
+        place = world(number % 14, "sqlite")
+        request = Author(Pools(place.rows), Random(f"valid {number}")).request()  # noqa: S311 - it keeps no secret
+        checked = documents.check(str(request.query))
+        assert not checked.errors, (request.query, checked.errors)
+
+
+def test_a_seed_makes_the_same_document_again() -> None:
+    pools = Pools(world(5, "sqlite").rows)
+    first, again, other = (Author(pools, Random(seed)).request() for seed in (1, 1, 2))  # noqa: S311
+    assert first == again != other
+
+
+def test_worlds_are_the_same_each_time() -> None:
+    assert worlds("sqlite") == worlds("sqlite")
+    assert [len(worlds(dialect)) for dialect in ("sqlite", "postgresql")] == [20, 14]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "differs"),
+    [
+        ("{ __typename }", "{ __typename }", False),
+        ("{ a: __typename b: __typename }", "{ b: __typename a: __typename }", True),
+        ("{ batch(id: 1) { id } }", "{ batch(id: 1) { orgId } }", False),
+        ("{ batch(id: 1) { id } }", "{  batch(id: 1) { id } }", True),
+        ("{ batch(id: 1) { id } }", "{ batch(id: 1) { id }", True),
+    ],
+)
+async def test_what_differs_is_found(database: Database, one: str, other: str, differs: bool) -> None:
+    documents = Documents(SCHEMA, introspection=True)
+    told = [
+        await ordinary(GraphQLRequest(query), documents, context(database, secrets=False)) for query in (one, other)
+    ]
+    assert (difference(*told) is not None) is differs

@@ -1,0 +1,90 @@
+"""The children of many parents: the first of each, whether they are asked for together or parent by parent."""
+
+import pytest
+
+from gateway.database.engine import Database
+from gateway.database.lately import Lately
+from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches
+from gateway.reading import loaders
+from gateway.reading.loaders import Reader, RowsOf
+from gateway.reading.pages import Order
+from tests.support.rows import OURS, batch, delivery, history, store
+
+pytestmark = pytest.mark.anyio
+
+PARENT = batch_callback_deliveries.c.batch_id
+OLDEST = Order("created_at")
+NEWEST = Order("created_at", descending=True)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loaders, "KNOWN_LARGE", Lately(size=10, seconds=60.0))
+    monkeypatch.setattr(loaders, "SMALL_FIRST", 2)
+
+
+async def _fill(database: Database, *sizes: int) -> list[str]:
+    """Batches with so many deliveries each; the ids of the batches."""
+    parents = [batch(number) for number in range(1, len(sizes) + 1)]
+    numbers = iter(range(1, sum(sizes) + 1))
+    children = [delivery(of, next(numbers)) for of, size in zip(parents, sizes, strict=True) for _ in range(size)]
+    await store(database, {batches: parents, batch_callback_deliveries: children})
+    return [of["id"] for of in parents]
+
+
+@pytest.mark.parametrize("order", [OLDEST, NEWEST], ids=["oldest", "newest"])
+@pytest.mark.parametrize("sizes", [(2, 0, 3), (4, 1, 0), (5, 0, 1), (3, 3, 3)], ids=str)
+async def test_each_parent_has_its_first_children_in_order(
+    database: Database, order: Order, sizes: tuple[int, ...]
+) -> None:
+    ids = await _fill(database, *sizes)
+    question = RowsOf(PARENT, frozenset({"id"}), order, 3)
+    together = Reader(database, OURS)
+    found = await together.ask_many(question, ids)
+    one_by_one = [(await Reader(database, OURS).ask_many(question, [id_]))[0] for id_ in ids]
+    assert [[row.id for row in few] for few in found] == [[row.id for row in few] for few in one_by_one]
+    assert [len(few) for few in found] == [min(size, 3) for size in sizes]
+    assert together.statements == 1
+
+
+async def test_the_first_alone_is_never_looked_for_among_all(database: Database) -> None:
+    ids = await _fill(database, 9, 0, 9)
+    reader = Reader(database, OURS)
+    found = await reader.ask_many(RowsOf(PARENT, frozenset({"id"}), NEWEST, 1), ids)
+    assert [len(few) for few in found] == [1, 0, 1]
+    assert reader.statements == 1
+
+
+async def test_crowded_parents_are_asked_one_by_one_and_remembered(database: Database) -> None:
+    ids = await _fill(database, 2, 30, 0, 30)
+    question = RowsOf(PARENT, frozenset({"id", "created_at"}), OLDEST, 5)
+    for statements in (2, 1):
+        reader = Reader(database, OURS)
+        found = await reader.ask_many(question, ids)
+        assert [len(few) for few in found] == [2, 5, 0, 5]
+        assert [row.created_at for row in found[1]] == sorted(row.created_at for row in found[1])
+        assert reader.statements == statements
+
+
+async def test_all_children_come_where_no_number_is_named(database: Database) -> None:
+    await store(database, history(3, deliveries=4, attempts=5))
+    parents = [row.id for row in await database.fetch(batch_callback_deliveries.select())]
+    columns = frozenset({"attempt_number"})
+    question = RowsOf(batch_callback_delivery_attempts.c.delivery_id, columns, Order("attempt_number"))
+    found = await Reader(database, OURS).ask_many(question, parents)
+    assert [[row.attempt_number for row in few] for few in found] == [[1, 2, 3, 4, 5]] * len(parents)
+
+
+def test_what_happened_lately_is_forgotten() -> None:
+    now = 0.0
+    lately: Lately[str] = Lately(2, 10.0, lambda: now)
+    lately.note("a")
+    assert "a" in lately
+    assert "b" not in lately
+    now = 9.0
+    lately.note("b")
+    lately.note("c")
+    assert "a" not in lately
+    assert {"b", "c"} <= {name for name in "abc" if name in lately}
+    now = 19.0
+    assert "b" not in lately

@@ -1,0 +1,66 @@
+"""schemathesis, with all its checks, finds nothing in a gateway with data."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from gateway.app import create_app
+from gateway.database.engine import Database
+from gateway.settings import Settings
+from gateway.viewer import READ
+from gateway.writing.api_keys import create_key
+from gateway.writing.demo import Sample, write_sample
+from tests.conftest import lacking
+from tests.support.serving import serving
+
+KEY = "reading-key"
+CONFIGURATIONS = {
+    # With no organization named there is nothing to reject but what the document rejects too.
+    "any batch of our organization": '[parameters]\n"header.X-Organization-Id" = "{organization}"\n',
+    "a batch with a history": '[parameters]\nbatch_id = "{batch}"\n"header.X-Organization-Id" = "{organization}"\n',
+    # The document types X-Organization-Id as any string, and lists 400: so 400 is no surprise for a valid request.
+    "any organization": '[checks]\npositive_data_acceptance.expected-statuses = ["2xx", 400, 403, 404]\n',
+}
+
+
+async def fill(url: str) -> Sample:
+    database = Database(url)
+    sample = await write_sample(database, datetime(2026, 5, 6, 10, tzinfo=UTC))
+    await create_key(database, sample.organization_id, "test", [READ], KEY)
+    await database.close()
+    return sample
+
+
+@pytest.fixture(scope="module")
+def gateway(module_database_url: str) -> Iterator[tuple[str, Sample]]:
+    """The address of a gateway and what is in it."""
+    if find_spec("schemathesis") is None:
+        lacking("schemathesis is not installed: pip install 'callback-gateway[test]'")
+    sample = asyncio.run(fill(module_database_url))
+    with serving(create_app(Settings(database_url=module_database_url))) as address:
+        yield address, sample
+
+
+@pytest.mark.parametrize("configuration", CONFIGURATIONS.values(), ids=CONFIGURATIONS.keys())
+def test_schemathesis_finds_nothing(gateway: tuple[str, Sample], configuration: str, tmp_path: Path) -> None:
+    address, sample = gateway
+    file = tmp_path / "schemathesis.toml"
+    file.write_text(configuration.format(organization=sample.organization_id, batch=sample.batch_id), encoding="utf-8")
+    command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(file), "run"]
+    options = ["--checks=all", "--max-examples=200", "--generation-deterministic", "--no-color"]
+    document = f"{address}/api/openapi.public.json"
+    done = subprocess.run(
+        [*command, document, f"--header=Authorization: Bearer {KEY}", *options],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout

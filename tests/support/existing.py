@@ -1,0 +1,107 @@
+"""A database that the platform already has: made without migrations, in a schema of another name, with more columns."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, make_url, text
+
+from gateway.database.engine import Database
+from gateway.database.tables import api_keys, metadata
+from gateway.settings import Profile, Settings
+from tests.conftest import administer, postgres_database
+from tests.support.rows import history, store
+
+SCHEMA = "the platform's"
+EXTRA = [
+    "ALTER TABLE organizations ADD COLUMN plan text",
+    "ALTER TABLE batches ADD COLUMN region text",
+    "ALTER TABLE batch_callback_deliveries ADD COLUMN worker_id text",
+    "CREATE TABLE alembic_version (version_num varchar(32) NOT NULL)",
+    "INSERT INTO alembic_version VALUES ('3f1c0a9be712')",
+]
+
+
+@dataclass(frozen=True)
+class Existing:
+    """`url` is for whoever may do anything, `reader` for a role that may only read."""
+
+    url: str
+    reader: str
+    schema: str | None
+
+    @property
+    def schema_variable(self) -> dict[str, str]:
+        """The variable that names the schema, where there is one."""
+        return {"GATEWAY_DATABASE_SCHEMA": self.schema} if self.schema else {}
+
+    @property
+    def role(self) -> str:
+        """The role that may only read, quoted."""
+        return f'"{make_url(self.reader).username}"'
+
+    def settings(self, **values: Any) -> Settings:
+        """The settings of a gateway that reads it."""
+        plain: dict[str, Any] = {"database_url": self.reader, "database_schema": self.schema, "rate_limit": 0}
+        return Settings(profile=Profile.PRODUCTION, **{**plain, **values})
+
+    def run(self, *statements: str) -> None:
+        """Run statements as the owner."""
+        asyncio.run(self.run_now(*statements))
+
+    async def run_now(self, *statements: str) -> None:
+        """The same for tests that are coroutines."""
+        database = Database(self.url, schema=self.schema)
+        async with database.engine.connect() as connection:
+            own = await connection.execution_options(isolation_level="AUTOCOMMIT")
+            for statement in statements:
+                await own.exec_driver_sql(statement)
+        await database.close()
+
+
+@contextmanager
+def existing_database(engine: str, folder: Path, *, keys: bool = True) -> Iterator[Existing]:
+    """Such a database with a small history meanwhile, with a table of keys or without."""
+    if engine == "sqlite":
+        url = f"sqlite+aiosqlite:///{folder / 'platform.db'}"
+        reader = f"sqlite+aiosqlite:///file:{folder / 'platform.db'}?mode=ro&uri=true"
+        made = Existing(url, reader, None)
+        asyncio.run(_make(made, keys))
+        yield made
+        return
+    name = f"gateway_existing_{uuid4().hex[:16]}"
+    asyncio.run(administer(f'CREATE DATABASE "{name}"'))
+    try:
+        url = postgres_database(name)
+        made = Existing(url, f"postgresql://{name}:secret@{url.rpartition('@')[2]}", SCHEMA)
+        asyncio.run(administer(f"CREATE ROLE \"{name}\" LOGIN PASSWORD 'secret'"))
+        made_schema = Existing(url, made.reader, None)
+        made_schema.run(f'CREATE SCHEMA "{SCHEMA}"')
+        asyncio.run(_make(made, keys))
+        made.run(
+            f'GRANT USAGE ON SCHEMA "{SCHEMA}" TO "{name}"',
+            f'GRANT SELECT ON ALL TABLES IN SCHEMA "{SCHEMA}" TO "{name}"',
+        )
+        yield made
+    finally:
+        asyncio.run(administer(f'DROP DATABASE "{name}" WITH (FORCE)'))
+        asyncio.run(administer(f'DROP ROLE IF EXISTS "{name}"'))
+
+
+async def _make(made: Existing, keys: bool) -> None:
+    database = Database(made.url, schema=made.schema)
+    tables = [table for table in metadata.sorted_tables if keys or table is not api_keys]
+
+    def create(connection: Connection) -> None:
+        metadata.create_all(connection, tables)
+
+    async with database.transaction() as connection:
+        await connection.run_sync(create)
+        for statement in EXTRA:
+            await connection.execute(text(statement))
+    await store(database, history(3))
+    await database.close()

@@ -39,8 +39,9 @@ from gateway.observability.metrics import PUBLISHED_SECONDS, Metrics
 from gateway.observability.recorder import Recorder
 from gateway.reading.filters import CallbackDeliveryFilter, TextFilter
 from gateway.reading.health import FAILED
-from gateway.reading.loaders import PageOf, Reader, prepared_for
 from gateway.reading.pages import Order, Slice
+from gateway.reading.questions import PageOf
+from gateway.reading.reader import Reader
 from gateway.schema.query import schema
 from gateway.settings import Settings
 from gateway.writing.api_keys import find_key
@@ -197,7 +198,7 @@ async def explorer_config(database: Database, keys: Database) -> ExplorerConfig:
     newest = PageOf(
         batch_callback_deliveries, frozenset({"batch_id"}), failed, Order("created_at", descending=True), Slice(1)
     )
-    page = await reader.ask_organization(newest)
+    page = await reader.load(newest)
     if not page.rows:
         return ExplorerConfig(api_key=DEMO_TOKEN)
     delivery = page.rows[0]
@@ -248,16 +249,16 @@ def eyes_of(settings: Settings, database: Database, metrics_folder: Path | None)
 
 def watch(metrics: Metrics, database: Database, documents: Documents) -> None:
     """Show the pool, the replicas and the caches of this process."""
-    pool, cache, statements = database.source.pool, documents.cache, prepared_for.cache_info
+    pool, cache, statements = database.source.pool, documents.cache, database.statements
     metrics.watch("gateway_pool_size", lambda: pool.size)
     metrics.watch("gateway_pool_in_use", lambda: pool.in_use)
     metrics.watch("gateway_pool_waiting", lambda: pool.waiting)
     metrics.watch("gateway_cache_entries", cache.__len__, "documents")
     metrics.watch("gateway_cache_hits_total", lambda: cache.hits, "documents")
     metrics.watch("gateway_cache_misses_total", lambda: cache.misses, "documents")
-    metrics.watch("gateway_cache_entries", lambda: statements().currsize, "statements")
-    metrics.watch("gateway_cache_hits_total", lambda: statements().hits, "statements")
-    metrics.watch("gateway_cache_misses_total", lambda: statements().misses, "statements")
+    metrics.watch("gateway_cache_entries", statements.__len__, "statements")
+    metrics.watch("gateway_cache_hits_total", lambda: statements.hits, "statements")
+    metrics.watch("gateway_cache_misses_total", lambda: statements.misses, "statements")
     if isinstance(database.source, Replicas):
         metrics.watch("gateway_database_up", partial(getattr, database.source.primary, "is_up"), "primary", "0")
         for number, replica in enumerate(database.source.replicas):

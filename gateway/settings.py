@@ -81,7 +81,8 @@ class Settings(BaseSettings):
     database_wait_seconds: float = Field(
         default=2.0,
         gt=0,
-        description="How long a statement waits for one of them before the request is refused with OVERLOADED.",
+        description="How long a statement waits for a free connection to the database before the request is "
+        "refused with OVERLOADED.",
     )
     plans: bool = Field(
         default=True,

@@ -152,9 +152,13 @@ def _equal_start(element: _StartsWith, compiler: SQLCompiler, **options: Any) ->
     return f"(substr({text}, 1, length({start})) = {again})"
 
 
-def starts_with(column: ColumnElement[Any], start: str) -> ColumnElement[bool]:
-    """The column's text begins with `start`."""
-    return _StartsWith(column, literal(start, Text()))
+def _text(value: str | BindParameter[str]) -> BindParameter[str]:
+    return value if isinstance(value, BindParameter) else literal(value, Text())
+
+
+def starts_with(column: ColumnElement[Any], start: str | BindParameter[str]) -> ColumnElement[bool]:
+    """The column's text begins with `start`, which may be given later."""
+    return _StartsWith(column, _text(start))
 
 
 class _Position(GenericFunction[int]):
@@ -174,9 +178,9 @@ def _instr(element: _Position, compiler: SQLCompiler, **options: Any) -> str:
     return f"instr({compiler.process(element.clauses, **options)})"
 
 
-def position(column: ColumnElement[Any], part: str) -> ColumnElement[int]:
-    """Where `part` first occurs in the column's text, from 1; 0 where it does not."""
-    return _Position(column, literal(part, Text()))
+def position(column: ColumnElement[Any], part: str | BindParameter[str]) -> ColumnElement[int]:
+    """Where `part`, which may be given later, first occurs in the column's text, from 1; 0 where it does not."""
+    return _Position(column, _text(part))
 
 
 class _OrGreatest(GenericFunction[Any]):
@@ -352,6 +356,11 @@ class _JsonBooleanEquals(_JsonEquals):
     inherit_cache = True
 
 
+_JSON_CONDITIONS: dict[type[TypeEngine[Any]], type[_JsonEquals]] = {
+    Text: _JsonTextEquals,
+    Numeric: _JsonNumberEquals,
+    Boolean: _JsonBooleanEquals,
+}
 _JSON_KINDS: dict[type[_JsonEquals], tuple[str, str, str]] = {
     _JsonTextEquals: ("'string'", "'text'", ""),
     _JsonNumberEquals: ("'number'", "'integer', 'real'", "::numeric"),
@@ -386,18 +395,29 @@ def _json_type(element: _JsonEquals, compiler: SQLCompiler, **options: Any) -> s
     return f"coalesce({whole} AND {kind} IN ({kinds}) AND {value} = {compiler.process(wanted, **options)}, 0)"
 
 
-def json_equals(column: ColumnElement[Any], path: Iterable[str], value: str | float | bool) -> ColumnElement[bool]:
+def json_equals(
+    column: ColumnElement[Any], path: Iterable[str], value: str | float | bool | BindParameter[Any]
+) -> ColumnElement[bool]:
     """The value that the keys of `path` lead to in a JSON column is `value`, and of its kind. Never null.
+
+    A value that is given later is a parameter of the type Boolean, Text or Numeric.
 
     Keys are keys of objects, never indexes of arrays; they may not contain quotes, backslashes or control characters.
     JSON that holds a NUL anywhere equals nothing.
     """
     keys = [literal(key, Text()) for key in path]
+    if not isinstance(value, BindParameter):
+        value = json_scalar(value)
+    return _JSON_CONDITIONS[type(value.type)](column, value, *keys)
+
+
+def json_scalar(value: str | float | bool) -> BindParameter[Any]:
+    """A value in JSON as the parameter that `json_equals` compares with."""
     if isinstance(value, bool):
-        return _JsonBooleanEquals(column, literal(value, Boolean()), *keys)
+        return literal(value, Boolean())
     if isinstance(value, str):
-        return _JsonTextEquals(column, literal(value, Text()), *keys)
-    return _JsonNumberEquals(column, literal(Decimal(repr(value)), Numeric()), *keys)
+        return literal(value, Text())
+    return literal(Decimal(repr(value)), Numeric())
 
 
 class _FirstOfEach(Join):

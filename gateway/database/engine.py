@@ -10,19 +10,21 @@ import asyncio
 import json
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from asyncpg.exceptions import PostgresError
+from cachetools import TTLCache
 from sqlalchemy import TextClause, event, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from gateway.caches import CountedCache
 from gateway.database.pool import SECONDS_TO_STOP
 from gateway.database.postgresql import PostgreSQL
-from gateway.database.replicas import Replicas
+from gateway.database.replicas import Affinity, Replicas
 from gateway.database.sqlite import BUSY_MS, SQLite
 from gateway.database.statements import CompiledStatement
 from gateway.database.types import AnyRow, AnySelect
@@ -38,6 +40,7 @@ NOT_FOR_THE_DRIVER = {"prepared_statement_cache_size", "prepared_statement_name_
 REPLICA_URLS = "GATEWAY_DATABASE_REPLICA_URLS"
 REFUSED = (sqlite3.Error, PostgresError)  # what a statement fails with that the database does not accept
 ONE = text("SELECT 1")
+STATEMENTS = 2_000  # that a process keeps compiled, each a few kilobytes
 
 
 class Database:
@@ -87,7 +90,9 @@ class Database:
                 for url in (self.url, *map(_parse_replica_url, replica_urls))
             )
             self.source = Replicas(primary, replicas, max_lag) if replicas else primary
-        self._run_newest = self.source.newest if isinstance(self.source, Replicas) else self.source.run
+        self.statements: CountedCache[Hashable, CompiledStatement] = CountedCache(STATEMENTS)
+        self.known_large: TTLCache[Hashable, bool] = TTLCache(1_000, ttl=10.0)
+        """Statements that gave more rows than are worth reading, for ten seconds."""
 
     def _engine(self, pool_size: int) -> AsyncEngine:
         session = self._session(self.url)
@@ -115,10 +120,24 @@ class Database:
         """The statement, compiled for this database."""
         return CompiledStatement(statement, self.engine.dialect)
 
+    def compiled(self, key: Hashable, statement: Callable[[], AnySelect]) -> CompiledStatement:
+        """The statement of this key, which is made and compiled where it is asked for the first time."""
+        found: CompiledStatement | None = self.statements.get(key)
+        if found is None:
+            found = self.statements[key] = self.prepare(statement())
+        return found
+
     async def run(
-        self, prepared: CompiledStatement, values: Mapping[str, Any], *, newest: bool = False
+        self,
+        prepared: CompiledStatement,
+        values: Mapping[str, Any],
+        affinity: Affinity | None = None,
+        *,
+        newest: bool = False,
     ) -> Sequence[Sequence[Any]]:
         """The rows of a reading statement, as the driver returns them; the `newest` are the primary's, if it answers.
+
+        Where there are replicas, the one of the `affinity` is asked first.
 
         `Unavailable` where the database does not answer. When the caller is cancelled, nobody waits for the statement:
         it is stopped, and its connection comes back to the pool, or is cut where the database does not answer.
@@ -126,8 +145,14 @@ class Database:
         for note in self.on_statement:
             note(prepared.text)
         started = time.perf_counter()
-        run = self._run_newest if newest else self.source.run
-        rows = await run(prepared.text, prepared.arguments(values))
+        arguments = prepared.arguments(values)
+        source = self.source
+        if not isinstance(source, Replicas):
+            rows = await source.run(prepared.text, arguments)
+        elif newest:
+            rows = await source.newest(prepared.text, arguments)
+        else:
+            rows = await source.run(prepared.text, arguments, affinity)
         exchange.get().fetched(prepared.summary, started, len(rows))
         return rows
 

@@ -13,13 +13,13 @@ import logging
 import math
 from bisect import bisect_right
 from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from asyncpg.exceptions import PostgresError
 
 from gateway.database.postgresql import LOST, PostgreSQL, close
 from gateway.errors import Overloaded, StatementTimeout, Unavailable
-from gateway.observability.record import OUTSIDE, exchange
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +49,13 @@ class Heartbeat(NamedTuple):
     position: int | None
     drained: bool | None
     age: float | None
+
+
+@dataclass(slots=True)
+class Affinity:
+    """The server that the reads of one request go to, while it answers: the first that has answered one."""
+
+    server: "Server | None" = None
 
 
 class WalHistory:
@@ -262,11 +269,15 @@ class Replicas:
         self._begun: asyncio.Future[None] | None = None
         self._hearts: list[asyncio.Task[None]] = []
 
-    async def run(self, text: str, arguments: Sequence[Any]) -> Sequence[Sequence[Any]]:
-        """The rows of one statement, as asyncpg's records. `Unavailable` where no server answers that may be asked."""
+    async def run(
+        self, text: str, arguments: Sequence[Any], affinity: Affinity | None = None
+    ) -> Sequence[Sequence[Any]]:
+        """The rows of one statement, as asyncpg's records. `Unavailable` where no server answers that may be asked.
+
+        The server of the `affinity` is asked first, and the one that answers is noted there.
+        """
         await self.begin()
-        request = exchange.get()
-        for server in self._in_turn(request.server):
+        for server in self._in_turn(None if affinity is None else affinity.server):
             try:
                 rows = await server.run(text, arguments)
             except (StatementTimeout, Overloaded):
@@ -277,8 +288,8 @@ class Replicas:
                     raise
                 logger.info("what the %s did not answer is asked elsewhere: %s", server.name, type(failure).__name__)
                 continue
-            if request is not OUTSIDE:
-                request.server = server
+            if affinity is not None:
+                affinity.server = server
             return rows
         raise AssertionError("the primary comes last")
 
@@ -315,7 +326,7 @@ class Replicas:
         for server in self.servers:
             server.source.cut()
 
-    def _in_turn(self, kept: object) -> Sequence[Server]:
+    def _in_turn(self, kept: Server | None) -> Sequence[Server]:
         """The servers to ask, one after the other: first the one that is kept, then those that have least to do."""
         self._turn += 1
         start = self._turn % len(self.replicas)

@@ -14,8 +14,8 @@ from contextlib import suppress
 from typing import Any
 
 import aiosqlite
+from cachetools import TTLCache
 
-from gateway.database.lately import Lately
 from gateway.database.pool import Pool
 from gateway.errors import Unavailable
 
@@ -45,7 +45,7 @@ class SQLite:
         }
         self._here: sqlite3.Connection | None = None
         self._until = 0.0, 0.0
-        self._slow: Lately[str] = Lately(REMEMBERED, SECONDS_SLOW)
+        self._slow: TTLCache[str, bool] = TTLCache(REMEMBERED, SECONDS_SLOW)
         self.pool: Pool[aiosqlite.Connection] = Pool(self._connect, lambda _: False, size, patience)
 
     async def run(self, text: str, arguments: Sequence[Any]) -> Sequence[Sequence[Any]]:
@@ -58,7 +58,7 @@ class SQLite:
                 return self._run_here(text, arguments)
             except sqlite3.OperationalError:
                 # Interrupted, since it takes long; or the file is busy, for which a thread waits, or out of order.
-                self._slow.note(text)
+                self._slow[text] = True
         connection = await self.pool.take()
         try:
             rows: Any = await connection.execute_fetchall(text, arguments)

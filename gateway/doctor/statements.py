@@ -28,8 +28,8 @@ from gateway.reading.filters import (
     TimeFilter,
 )
 from gateway.reading.health import FAILED
-from gateway.reading.loaders import CountOf, CountUpTo, HealthOf, NodeById, PageOf, Question, RowById, RowsOf
 from gateway.reading.pages import Order, Slice
+from gateway.reading.questions import CountOf, CountUpTo, HealthOf, NodeById, PageOf, Question, RowById, RowsOf
 from gateway.reading.stats import (
     AttemptCount,
     AttemptsByStatus,

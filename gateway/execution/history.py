@@ -22,7 +22,8 @@ from gateway.execution.batches import RowBatch
 from gateway.execution.columns import ENCODER, Unplannable, Values, Write, are_utc, checked
 from gateway.reading.contract import AttemptDocument, DeliveryDocument, body_text, delivery_document, payload_json
 from gateway.reading.history import IN_SEQUENCE, PAGE, WHOLE_ATTEMPT, deliveries_of
-from gateway.reading.loaders import Reader, RowsOf
+from gateway.reading.questions import RowsOf
+from gateway.reading.reader import Reader
 
 DOCUMENTS = TypeAdapter(list[DeliveryDocument])
 ATTEMPTS = RowsOf(attempts.c.delivery_id, WHOLE_ATTEMPT, IN_SEQUENCE)
@@ -39,12 +40,12 @@ async def history_pages(reader: Reader, batch_id: str, *, by_column: bool = True
     """
     after = None
     while True:
-        rows = RowBatch(*await reader.read(deliveries_of(PAGE, after), [batch_id]))
+        rows = RowBatch(*await reader.fetch_columns(deliveries_of(PAGE, after), [batch_id]))
         if not rows.size:
             yield 0, b"[]"
             return
         ids = rows.column("id")
-        tries = RowBatch(*await reader.read(ATTEMPTS, ids))
+        tries = RowBatch(*await reader.fetch_columns(ATTEMPTS, ids))
         try:
             page = _by_column(rows, tries) if by_column else _by_contract(rows, tries)
         except (Unplannable, ValueError, OverflowError):

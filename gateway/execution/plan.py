@@ -51,8 +51,9 @@ from gateway.database.types import AnyRow
 from gateway.execution.batches import DictBatch, ObjectBatch, PageBatch, Parents, RowBatch
 from gateway.execution.columns import ENCODER, Unplannable, Values, Write, writer
 from gateway.execution.documents import Operation
-from gateway.reading.loaders import NodeById, Question, Reader, RowById, RowsOf
 from gateway.reading.pages import Page
+from gateway.reading.questions import NodeById, Question, RowById, RowsOf
+from gateway.reading.reader import Reader
 from gateway.schema.connections import Connection, PageArguments, PageInfo
 from gateway.schema.context import Context
 from gateway.schema.inputs import canonical_ids
@@ -438,7 +439,7 @@ class AskedValues(Asked):
 
     async def answers(self, ids: Values, given: Mapping[str, Any], run: RequestInfo) -> Values:
         unique = list(dict.fromkeys(ids))
-        answers = self.write(await run.reader.ask_many(self.question(**given), unique))
+        answers = self.write(await run.reader.fetch(self.question(**given), unique))
         if len(unique) == len(ids):
             return answers
         found = dict(zip(unique, answers, strict=True))
@@ -458,7 +459,7 @@ class AskedRows(Asked):
         if not ids:
             return []
         unique = list(dict.fromkeys(ids))
-        rows = RowBatch(*await run.reader.read(question, unique))
+        rows = RowBatch(*await run.reader.fetch_columns(question, unique))
         made = await self.selection.objects(rows, run)
         if isinstance(question, RowById):
             found = dict(zip(rows.column("id"), made, strict=True))
@@ -483,7 +484,7 @@ class AskedNodes(Asked):
 
     async def answers(self, ids: Values, given: Mapping[str, Any], run: RequestInfo) -> Values:  # noqa: ARG002
         question = NodeById(tuple((table, self.selections[of].columns(run)) for table, of in NODES.items()))
-        found = await run.reader.ask_many(question, ids)
+        found = await run.reader.fetch(question, ids)
         made: list[Any] = [None] * len(ids)
         for table, of in NODES.items():
             places = [place for place, row in enumerate(found) if row is not None and row[0] is table]
@@ -520,7 +521,7 @@ class Listed(Later):
         if not self._has_page:
             return await self._selection.objects(ObjectBatch([connection]), run)
         question = connection.question
-        prepared, raw = await run.reader.read(question, [run.reader.organization])
+        prepared, raw = await run.reader.fetch_columns(question, [run.reader.organization])
         page = Page.of(question.asked, cast("Sequence[AnyRow]", raw))
         prepared.columns(raw[question.asked.size :])  # the row beyond the page must be readable, too
         rows = RowBatch(prepared, page.rows)

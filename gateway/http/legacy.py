@@ -28,7 +28,7 @@ from gateway.observability.metrics import Metrics
 from gateway.observability.record import exchange
 from gateway.reading.contract import DeliveryDocument
 from gateway.reading.history import PAGE, require_batch
-from gateway.reading.loaders import Reader
+from gateway.reading.reader import Reader
 from gateway.viewer import Viewer
 
 logger = logging.getLogger(__name__)

@@ -46,7 +46,7 @@ class RequestRecord:
     `operation` is the GraphQL operation's name, empty where it has none, and `kind` `query` or `mutation`. `document`
     gives the normalised document, and is called only when somebody wants to see it. `planned` tells the fast path from
     the ordinary executor. `code` is the first error's, or `OK`. `key` is the API key's id, or `jwt`. `bytes` are those
-    of the answer's body. `server` is where its reads go, where there are several.
+    of the answer's body.
     """
 
     method: str = ""
@@ -66,7 +66,6 @@ class RequestRecord:
     bytes: int = 0
     metrics: Metrics | None = None
     trace: Trace | None = None
-    server: object = None
 
     def fetched(self, summary: str, started: float, rows: int) -> None:
         """Note a statement that has just ended.

@@ -14,8 +14,9 @@ from gateway.errors import BatchNotFound
 from gateway.reading.contract import delivery_document
 from gateway.reading.filters import BatchFilter, TimeFilter
 from gateway.reading.history import IN_SEQUENCE, OLDEST_FIRST, WHOLE_ATTEMPT, WHOLE_DELIVERY
-from gateway.reading.loaders import PageOf, Reader, RowById, RowsOf
 from gateway.reading.pages import Slice
+from gateway.reading.questions import PageOf, RowById, RowsOf
+from gateway.reading.reader import Reader
 
 # What one statement returns must fit in memory, bodies included.
 BATCHES_AT_ONCE = 20
@@ -43,7 +44,7 @@ async def export_lines(
         _batches_between(reader, since, until) if batch_ids is None else _batches_of(reader, batch_ids, since, until)
     )
     async for page in pages:
-        deliveries = await reader.ask_many(DELIVERIES, [batch.id for batch in page])
+        deliveries = await reader.fetch(DELIVERIES, [batch.id for batch in page])
         documents = iter(await _documents(reader, list(chain.from_iterable(deliveries))))
         for batch, first in zip(page, deliveries, strict=True):
             line = to_json(dict(batch._mapping))[:-1] + b',"callback_deliveries":['
@@ -51,14 +52,14 @@ async def export_lines(
             read, asked = first, FIRST_DELIVERIES
             while len(read) == asked:
                 position, asked = OLDEST_FIRST.position(batch_callback_deliveries.c, read[-1]), FURTHER_DELIVERIES
-                (read,) = await reader.ask_many(replace(DELIVERIES, first=asked, after=position), [batch.id])
+                (read,) = await reader.fetch(replace(DELIVERIES, first=asked, after=position), [batch.id])
                 for document in await _documents(reader, read):
                     yield b"," + document
             yield b"]}\n"
 
 
 async def _documents(reader: Reader, deliveries: Sequence[AnyRow]) -> list[bytes]:
-    attempts = await reader.ask_many(ATTEMPTS, [delivery.id for delivery in deliveries])
+    attempts = await reader.fetch(ATTEMPTS, [delivery.id for delivery in deliveries])
     return [delivery_document(*pair).model_dump_json().encode() for pair in zip(deliveries, attempts, strict=True)]
 
 
@@ -69,7 +70,7 @@ async def _batches_between(
     after = None
     while True:
         question = PageOf(batches, WHOLE_BATCH, kept, OLDEST_FIRST, Slice(BATCHES_AT_ONCE, after=after))
-        (page,) = await reader.ask_many(question, [reader.organization])
+        (page,) = await reader.fetch(question, [reader.organization])
         yield page.rows
         if not page.has_next:
             return
@@ -81,14 +82,12 @@ async def _batches_of(
 ) -> AsyncIterator[Sequence[AnyRow]]:
     wanted = list(dict.fromkeys(ids))
     dated: list[tuple[datetime, str]] = []
-    for id_, batch in zip(
-        wanted, await reader.ask_many(RowById(batches, frozenset({"created_at"})), wanted), strict=True
-    ):
+    for id_, batch in zip(wanted, await reader.fetch(RowById(batches, frozenset({"created_at"})), wanted), strict=True):
         if batch is None:
             raise BatchNotFound(f"There is no batch {id_} in this organization.")
         if (since is None or since <= batch.created_at) and (until is None or batch.created_at < until):
             dated.append((batch.created_at, id_))
     ordered = [id_ for _, id_ in sorted(dated)]
     for start in range(0, len(ordered), BATCHES_AT_ONCE):
-        page = await reader.ask_many(RowById(batches, WHOLE_BATCH), ordered[start : start + BATCHES_AT_ONCE])
+        page = await reader.fetch(RowById(batches, WHOLE_BATCH), ordered[start : start + BATCHES_AT_ONCE])
         yield [batch for batch in page if batch is not None]

@@ -7,9 +7,10 @@ from sqlalchemy import exists
 from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches
 from gateway.errors import BatchNotFound
 from gateway.reading.contract import AttemptDocument, DeliveryDocument
-from gateway.reading.filters import Conditions
-from gateway.reading.loaders import Reader, RowById, RowsOf
+from gateway.reading.filters import Conditions, Values
 from gateway.reading.pages import Order, Position
+from gateway.reading.questions import RowById, RowsOf
+from gateway.reading.reader import Reader
 from gateway.reading.visibility import Visibility
 
 PAGE = 100
@@ -22,6 +23,10 @@ WHOLE_ATTEMPT = frozenset(AttemptDocument.model_fields) & set(batch_callback_del
 @dataclass(frozen=True, slots=True)
 class BatchExists:
     """A filter that keeps the deliveries of batches: where some are found, so is their batch."""
+
+    def parameterised(self, scope: Visibility) -> tuple["BatchExists", Values]:  # noqa: ARG002
+        """The filter itself: there is no value in it."""
+        return self, {}
 
     def conditions(self, scope: Visibility) -> Conditions:
         """What a kept delivery satisfies."""
@@ -37,5 +42,5 @@ def deliveries_of(first: int, after: Position | None = None) -> RowsOf:
 
 async def require_batch(reader: Reader, batch_id: str) -> None:
     """Raise `BatchNotFound` unless the batch is one of the reader's organization."""
-    if not (await reader.ask_many(RowById(batches, frozenset()), [batch_id]))[0]:
+    if not (await reader.fetch(RowById(batches, frozenset()), [batch_id]))[0]:
         raise BatchNotFound("There is no batch with this id.")

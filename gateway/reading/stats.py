@@ -7,25 +7,27 @@ measured, never between two of them.
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Label, and_, func, or_, select
+from sqlalchemy import BindParameter, ColumnElement, Label, and_, bindparam, func, or_, select
 
-from gateway.database.dialects import Ids, at_most, bytewise, is_one_of, time_slot, unindexed
+from gateway.database.dialects import Ids, Texts, at_most, bytewise, is_one_of, time_slot, unindexed
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import batch_callback_delivery_attempts
 from gateway.database.types import AnyRow, AnySelect
 from gateway.errors import ValidationFailed
-from gateway.reading.filters import CallbackDeliveryFilter, TimeFilter, overdue
+from gateway.reading.filters import CallbackDeliveryFilter, TimeFilter, Values, overdue
 from gateway.reading.health import DELIVERED
-from gateway.reading.loaders import Question, Reader
 from gateway.reading.local_time import Stretch, edges, instant, zone_named
+from gateway.reading.questions import Question, parameterised
+from gateway.reading.reader import Reader
 from gateway.reading.visibility import Visibility
 
 PERCENTILES = (50, 95, 99)
 MICROSECOND = timedelta(microseconds=1)
+HOSTS: BindParameter[list[str]] = bindparam("hosts", type_=Texts())
 
 # By another name: a filter's own subquery over attempts must not be taken for these.
 attempts = batch_callback_delivery_attempts.alias("attempt")
@@ -136,12 +138,12 @@ def response_times(scope: Visibility, where: Where) -> AnySelect:
     return _percentiles(scope, where)
 
 
-def response_times_by_host(scope: Visibility, where: Where, hosts: Sequence[str | None]) -> AnySelect:
-    """The same for each of these hosts; hosts where nothing was measured are left out."""
+def response_times_by_host(scope: Visibility, where: Where, named: Ids, *, nameless: bool) -> AnySelect:
+    """The same for each of these hosts, and for URLs without one; hosts where nothing was measured are left out."""
     host = deliveries.c.callback_host
-    among: ColumnElement[bool] = is_one_of(host, [name for name in hosts if name is not None])
+    among: ColumnElement[bool] = is_one_of(host, named)
     return _percentiles(
-        scope, where, unindexed(host).label("host"), among=or_(among, host.is_(None)) if None in hosts else among
+        scope, where, unindexed(host).label("host"), among=or_(among, host.is_(None)) if nameless else among
     )
 
 
@@ -153,6 +155,10 @@ class TotalsOf(Question[Totals]):
 
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return totals(scope, self.where)
+
+    def parameterised(self, scope: Visibility) -> tuple["TotalsOf", Values]:
+        where, values = parameterised(self.where, scope)
+        return replace(self, where=where), values
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[Totals]:
         return [Totals(_counts_in(rows[0]), rows[0].overdue)] * len(ids)
@@ -166,6 +172,10 @@ class AttemptCount(Question[int]):
 
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return attempt_count(scope, self.where)
+
+    def parameterised(self, scope: Visibility) -> tuple["AttemptCount", Values]:
+        where, values = parameterised(self.where, scope)
+        return replace(self, where=where), values
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[int]:
         return [rows[0][0]] * len(ids)
@@ -181,6 +191,10 @@ class DeliveriesBy(Question[list[Share]]):
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return deliveries_by(scope, self.where, self.column)
 
+    def parameterised(self, scope: Visibility) -> tuple["DeliveriesBy", Values]:
+        where, values = parameterised(self.where, scope)
+        return replace(self, where=where), values
+
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[list[Share]]:
         return [[Share(*row) for row in rows]] * len(ids)
 
@@ -193,6 +207,10 @@ class AttemptsByStatus(Question[list[Share]]):
 
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return attempts_by_status(scope, self.where)
+
+    def parameterised(self, scope: Visibility) -> tuple["AttemptsByStatus", Values]:
+        where, values = parameterised(self.where, scope)
+        return replace(self, where=where), values
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[list[Share]]:
         return [[Share(*row) for row in rows]] * len(ids)
@@ -208,6 +226,10 @@ class DeliveriesByHost(Question[list[tuple[str | None, Counts]]]):
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return deliveries_by_host(scope, self.where, self.first)
 
+    def parameterised(self, scope: Visibility) -> tuple["DeliveriesByHost", Values]:
+        where, values = parameterised(self.where, scope)
+        return replace(self, where=where), values
+
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[list[tuple[str | None, Counts]]]:
         return [[(row.host, _counts_in(row)) for row in rows]] * len(ids)
 
@@ -220,6 +242,10 @@ class DeliveriesBySlot(Question[dict[int, Counts]]):
 
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return deliveries_by_slot(scope, self.where)
+
+    def parameterised(self, scope: Visibility) -> tuple["DeliveriesBySlot", Values]:
+        where, values = parameterised(self.where, scope)
+        return replace(self, where=where), values
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[dict[int, Counts]]:
         return [{row.slot: _counts_in(row) for row in rows}] * len(ids)
@@ -234,6 +260,10 @@ class ResponseTimesOf(Question[ResponseTimes]):
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return response_times(scope, self.where)
 
+    def parameterised(self, scope: Visibility) -> tuple["ResponseTimesOf", Values]:
+        where, values = parameterised(self.where, scope)
+        return replace(self, where=where), values
+
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[ResponseTimes]:
         return [ResponseTimes(*rows[0])] * len(ids)
 
@@ -244,9 +274,16 @@ class ResponseTimesByHost(Question[dict[str | None, ResponseTimes]]):
 
     where: Where
     hosts: tuple[str | None, ...]
+    named: BindParameter[list[str]] | None = None  # the hosts that have a name, in a shape
 
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
-        return response_times_by_host(scope, self.where, self.hosts)
+        named = _named(self.hosts) if self.named is None else self.named
+        return response_times_by_host(scope, self.where, named, nameless=None in self.hosts)
+
+    def parameterised(self, scope: Visibility) -> tuple["ResponseTimesByHost", Values]:
+        where, values = parameterised(self.where, scope)
+        nameless = (None,) if None in self.hosts else ()
+        return ResponseTimesByHost(where, nameless, HOSTS), {**values, "hosts": _named(self.hosts)}
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[dict[str | None, ResponseTimes]]:
         measured = {host: ResponseTimes(*times) for host, *times in rows}
@@ -267,7 +304,7 @@ async def timeline(reader: Reader, where: Where, stretch: Stretch, time_zone: st
             if first > last:
                 return []
             bounds = edges(zone, stretch, first, last)
-        slots = await reader.ask_organization(DeliveriesBySlot(where))
+        slots = await reader.load(DeliveriesBySlot(where))
         if not bounds:
             if not slots:
                 return []
@@ -308,6 +345,10 @@ def _of_attempts(scope: Visibility, where: Where, *columns: ColumnElement[Any]) 
         .join_from(attempts, deliveries, attempts.c.delivery_id == deliveries.c.id)
         .where(unindexed(attempts.c.org_id) == scope.organization, *_kept(scope, where))
     )
+
+
+def _named(hosts: Sequence[str | None]) -> list[str]:
+    return [host for host in hosts if host is not None]
 
 
 def _counts() -> tuple[ColumnElement[int], ...]:

@@ -14,8 +14,8 @@ from sqlalchemy import Table
 from gateway.database.types import AnyRow
 from gateway.errors import ValidationFailed
 from gateway.reading.filters import Filter
-from gateway.reading.loaders import CountUpTo, PageOf
 from gateway.reading.pages import Cursors, Order, Page, Slice
+from gateway.reading.questions import CountUpTo, PageOf
 from gateway.schema.context import Info
 from gateway.schema.inputs import LARGEST_PAGE, OrderInput, page_size
 from gateway.schema.selection import Lists, columns_of
@@ -156,12 +156,12 @@ class Connection(Generic[T]):
         if not 1 <= limit <= HIGHEST_COUNT:
             raise ValidationFailed(f"limit must be 1 to {HIGHEST_COUNT}, not {limit}.")
         question = CountUpTo(self.question.table, self.question.where, limit)
-        counted = await info.context.reader.ask_organization(question)
+        counted = await info.context.reader.load(question)
         precision = CountPrecision.EXACT if counted <= limit else CountPrecision.CAPPED
         return TotalCount(value=min(counted, limit), precision=precision)
 
     async def _page(self, info: Info) -> Page:
-        return await info.context.reader.ask_organization(self.question)
+        return await info.context.reader.load(self.question)
 
     def _cursor(self, row: AnyRow) -> str:
         return self.cursors.encode(self.question.order.position(self.question.table.c, row))

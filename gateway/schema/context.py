@@ -9,7 +9,7 @@ import strawberry
 
 from gateway.database.engine import Database
 from gateway.errors import Unauthorized
-from gateway.reading.loaders import Reader
+from gateway.reading.reader import Reader
 from gateway.viewer import READ_SECRETS, Viewer
 
 

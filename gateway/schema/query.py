@@ -8,7 +8,7 @@ from sqlalchemy import Table
 
 from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches
 from gateway.reading.filters import BatchFilter, CallbackAttemptFilter
-from gateway.reading.loaders import NodeById
+from gateway.reading.questions import NodeById
 from gateway.schema.connections import Connection, Cursor, PageArguments, PageSize
 from gateway.schema.context import Info
 from gateway.schema.inputs import (
@@ -63,7 +63,7 @@ class Query:
     )
     async def batch(self, info: Info, id: Id) -> Batch | None:  # noqa: A002
         question = batch_by_id(columns_of(info, Batch))
-        return Batch.maybe(await info.context.reader.ask(question, canonical_id(id)))
+        return Batch.maybe(await info.context.reader.load(question, canonical_id(id)))
 
     @strawberry.field(
         description="One callback delivery; null when there is none with this id in the organization.",
@@ -71,7 +71,7 @@ class Query:
     )
     async def callback_delivery(self, info: Info, id: Id) -> BatchCallbackDelivery | None:  # noqa: A002
         question = delivery_by_id(columns_of(info, BatchCallbackDelivery))
-        return BatchCallbackDelivery.maybe(await info.context.reader.ask(question, canonical_id(id)))
+        return BatchCallbackDelivery.maybe(await info.context.reader.load(question, canonical_id(id)))
 
     @strawberry.field(
         description="The organization's batches, newest first unless `orderBy` says otherwise.",
@@ -135,7 +135,7 @@ class Query:
         description="A batch, a delivery or an attempt by its id; null when there is none.", metadata=asks(NodeById)
     )
     async def node(self, info: Info, id: Id) -> Node | None:  # noqa: A002
-        return _node_of(await info.context.reader.ask(_node_by_id(info), canonical_id(id)))
+        return _node_of(await info.context.reader.load(_node_by_id(info), canonical_id(id)))
 
     @strawberry.field(
         description="Batches, deliveries and attempts by their ids, in that order; null for each missing.",
@@ -147,7 +147,7 @@ class Query:
         ids: Annotated[list[strawberry.ID], strawberry.argument(description="The platform's UUIDs: at most 500.")],
     ) -> list[Node | None]:
         wanted = canonical_ids(ids)
-        return [_node_of(found) for found in await info.context.reader.ask_many(_node_by_id(info), wanted)]
+        return [_node_of(found) for found in await info.context.reader.fetch(_node_by_id(info), wanted)]
 
 
 def _node_by_id(info: Info) -> NodeById:

@@ -26,8 +26,8 @@ from sqlalchemy import Table
 from strawberry.types import get_object_definition
 from strawberry.utils.str_converters import to_camel_case
 
-from gateway.reading.loaders import Question
 from gateway.reading.pages import Order
+from gateway.reading.questions import Question
 from gateway.schema.context import Info
 
 COLUMNS = "columns"

@@ -7,8 +7,8 @@ from typing import Annotated, Self
 import strawberry
 
 from gateway.reading import stats
-from gateway.reading.loaders import Reader
 from gateway.reading.local_time import MOST_STRETCHES, Stretch
+from gateway.reading.reader import Reader
 from gateway.schema.inputs import First, page_size
 
 Where = strawberry.Private[stats.Where]
@@ -102,7 +102,7 @@ class CallbackHostStats:
         description="How long attempts at this host took, timeouts included where the platform timed them."
     )
     async def response_time_ms(self) -> CallbackResponseTimes:
-        times = await self.reader.ask_organization(self.question)
+        times = await self.reader.load(self.question)
         return CallbackResponseTimes.of(times[self.host])
 
 
@@ -157,28 +157,28 @@ class CallbackStats:
 
     @strawberry.field(description="How many attempts these deliveries have in all.")
     async def attempts(self) -> int:
-        return await self.reader.ask_organization(stats.AttemptCount(self.where))
+        return await self.reader.load(stats.AttemptCount(self.where))
 
     @strawberry.field(description="How the deliveries stand, most first. The groups add up to `deliveries`.")
     async def by_status(self) -> list[CallbackStatusCount]:
-        shares = await self.reader.ask_organization(stats.DeliveriesBy("status_code", self.where))
+        shares = await self.reader.load(stats.DeliveriesBy("status_code", self.where))
         return [CallbackStatusCount(status_code=value, deliveries=count) for value, count in shares]
 
     @strawberry.field(
         description="Why their last attempt failed, most first. The groups, null for none, add up to `deliveries`."
     )
     async def by_failure_reason(self) -> list[CallbackFailureReasonCount]:
-        shares = await self.reader.ask_organization(stats.DeliveriesBy("failure_reason_code", self.where))
+        shares = await self.reader.load(stats.DeliveriesBy("failure_reason_code", self.where))
         return [CallbackFailureReasonCount(failure_reason_code=value, deliveries=count) for value, count in shares]
 
     @strawberry.field(description="What the receivers answered to the attempts, most first; adds up to `attempts`.")
     async def by_response_status(self) -> list[CallbackResponseStatusCount]:
-        shares = await self.reader.ask_organization(stats.AttemptsByStatus(self.where))
+        shares = await self.reader.load(stats.AttemptsByStatus(self.where))
         return [CallbackResponseStatusCount(status_code=value, attempts=count) for value, count in shares]
 
     @strawberry.field(description="The hosts to which most deliveries go, most first, then by name.")
     async def by_host(self, first: First = 100) -> list[CallbackHostStats]:
-        hosts = await self.reader.ask_organization(stats.DeliveriesByHost(self.where, page_size(first)))
+        hosts = await self.reader.load(stats.DeliveriesByHost(self.where, page_size(first)))
         question = stats.ResponseTimesByHost(self.where, tuple(host for host, _ in hosts))
         return [
             CallbackHostStats(
@@ -196,7 +196,7 @@ class CallbackStats:
 
     @strawberry.field(description="How long the attempts took, timeouts included where the platform timed them.")
     async def response_time_ms(self) -> CallbackResponseTimes:
-        return CallbackResponseTimes.of(await self.reader.ask_organization(stats.ResponseTimesOf(self.where)))
+        return CallbackResponseTimes.of(await self.reader.load(stats.ResponseTimesOf(self.where)))
 
     @strawberry.field(
         description="The deliveries by the hour or day in which they were created, oldest first, buckets without any "
@@ -225,4 +225,4 @@ class CallbackStats:
         ]
 
     async def _totals(self) -> stats.Totals:
-        return await self.reader.ask_organization(stats.TotalsOf(self.where))
+        return await self.reader.load(stats.TotalsOf(self.where))

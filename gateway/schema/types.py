@@ -27,10 +27,10 @@ from gateway.reading.failures import failure_of
 from gateway.reading.filters import CallbackDeliveryFilter
 from gateway.reading.health import CallbackHealth
 from gateway.reading.history import IN_SEQUENCE
-from gateway.reading.loaders import CountOf, HealthOf, OrganizationOf, RowById, RowsOf
 from gateway.reading.masking import mask_text, mask_url
 from gateway.reading.pages import Order
 from gateway.reading.previews import preview
+from gateway.reading.questions import CountOf, HealthOf, OrganizationOf, RowById, RowsOf
 from gateway.schema.context import Context, Info
 from gateway.schema.inputs import (
     CallbackDeliveryOrder,
@@ -246,18 +246,18 @@ class Batch(Node):
         order_by: DeliveriesOrdered = OLDEST_DELIVERIES,
     ) -> list[BatchCallbackDelivery]:
         question = deliveries_of_batch(columns_of(info, BatchCallbackDelivery), first, filter, order_by)
-        return BatchCallbackDelivery.all(await info.context.reader.ask(question, self.id))
+        return BatchCallbackDelivery.all(await info.context.reader.load(question, self.id))
 
     @strawberry.field(
         description="How many callbacks of this batch the filter keeps, whatever `callbackDeliveries` returns of them.",
         metadata=asks(delivery_count_of_batch, "id"),
     )
     async def callback_delivery_count(self, info: Info, filter: DeliveriesKept = None) -> int:  # noqa: A002
-        return await info.context.reader.ask(delivery_count_of_batch(filter), self.id)
+        return await info.context.reader.load(delivery_count_of_batch(filter), self.id)
 
     @strawberry.field(description="The worst state of the batch's deliveries.", metadata=asks(HealthOf, "id"))
     async def callback_health(self, info: Info) -> CallbackHealth:
-        return await info.context.reader.ask(HealthOf(), self.id)
+        return await info.context.reader.load(HealthOf(), self.id)
 
 
 @strawberry.type(description="The beginning of a text that may be large.")
@@ -435,7 +435,7 @@ class BatchCallbackDelivery(Node):
     )
     async def batch(self, info: Info) -> Batch | None:
         question = batch_by_id(columns_of(info, Batch))
-        return Batch.maybe(await info.context.reader.ask(question, self.batch_id))
+        return Batch.maybe(await info.context.reader.load(question, self.batch_id))
 
     @strawberry.field(
         description="The attempts of this delivery, in the order they were made.",
@@ -443,14 +443,14 @@ class BatchCallbackDelivery(Node):
     )
     async def attempts(self, info: Info, first: First = 100) -> list[BatchCallbackDeliveryAttempt]:
         question = attempts_of_delivery(columns_of(info, BatchCallbackDeliveryAttempt), first)
-        return BatchCallbackDeliveryAttempt.all(await info.context.reader.ask(question, self.id))
+        return BatchCallbackDeliveryAttempt.all(await info.context.reader.load(question, self.id))
 
     @strawberry.field(
         description="The attempt made last; null before the first one.", metadata=asks(latest_of_delivery, "id")
     )
     async def latest_attempt(self, info: Info) -> BatchCallbackDeliveryAttempt | None:
         question = latest_of_delivery(columns_of(info, BatchCallbackDeliveryAttempt))
-        return next(iter(BatchCallbackDeliveryAttempt.all(await info.context.reader.ask(question, self.id))), None)
+        return next(iter(BatchCallbackDeliveryAttempt.all(await info.context.reader.load(question, self.id))), None)
 
 
 @strawberry.type(description="One try to deliver a callback, and what the receiver answered.")
@@ -494,7 +494,7 @@ class BatchCallbackDeliveryAttempt(Node):
     )
     async def delivery(self, info: Info) -> BatchCallbackDelivery | None:
         question = delivery_by_id(columns_of(info, BatchCallbackDelivery))
-        return BatchCallbackDelivery.maybe(await info.context.reader.ask(question, self.delivery_id))
+        return BatchCallbackDelivery.maybe(await info.context.reader.load(question, self.delivery_id))
 
 
 @strawberry.type(description="The organization that a credential belongs to.")
@@ -520,7 +520,7 @@ class Viewer:
 
     @strawberry.field(description="The organization whose rows are seen.")
     async def organization(self, info: Info) -> Organization:
-        row = await info.context.reader.ask_organization(OrganizationOf())
+        row = await info.context.reader.load(OrganizationOf())
         return Organization(id=strawberry.ID(self.organization_id), name=row.name if row else None)
 
 

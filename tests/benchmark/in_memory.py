@@ -10,6 +10,7 @@ from graphql import GraphQLScalarType, build_schema, execute_sync, parse
 from strawberry.utils.str_converters import to_camel_case
 
 from gateway.database.engine import Database
+from gateway.database.replicas import Affinity
 from gateway.database.statements import CompiledStatement
 from gateway.execution.documents import Documents
 from gateway.execution.plan import plan_of
@@ -74,6 +75,7 @@ class Loaded(Database):
         self,
         prepared: CompiledStatement,
         values: Mapping[str, Any],
+        affinity: Affinity | None = None,  # noqa: ARG002
         *,
         newest: bool = False,  # noqa: ARG002
     ) -> Sequence[Sequence[Any]]:

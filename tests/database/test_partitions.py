@@ -15,13 +15,15 @@ from hypothesis import strategies as st
 from gateway.app import create_app
 from gateway.database.engine import Database
 from gateway.database.migrate import migrate
+from gateway.database.replicas import Affinity
 from gateway.database.statements import CompiledStatement
 from gateway.database.tables import batches
 from gateway.execution.history import history_pages
 from gateway.http.explorer import gallery
 from gateway.reading.exporting import export_lines
-from gateway.reading.loaders import PageOf, Reader
 from gateway.reading.pages import Order, Slice
+from gateway.reading.questions import PageOf
+from gateway.reading.reader import Reader
 from gateway.settings import Settings
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key
@@ -92,9 +94,16 @@ class _Asked(Database):
         super().__init__(url)
         self.asked: list[tuple[str, list[Any]]] = []
 
-    async def run(self, prepared: CompiledStatement, values: Mapping[str, Any], *, newest: bool = False) -> Any:
+    async def run(
+        self,
+        prepared: CompiledStatement,
+        values: Mapping[str, Any],
+        affinity: Affinity | None = None,
+        *,
+        newest: bool = False,
+    ) -> Any:
         self.asked.append((prepared.text, prepared.arguments(values)))
-        return await super().run(prepared, values, newest=newest)
+        return await super().run(prepared, values, affinity, newest=newest)
 
 
 @pytest.fixture
@@ -163,7 +172,7 @@ async def _told(database: Database, sample: Sample) -> list[Any]:
     for organization in sample.organization_ids:
         key = await create_key(database, organization, "wherever", [READ])
         everything = PageOf(batches, frozenset(), None, Order("created_at"), Slice(1000))
-        ids = [row.id for row in (await Reader(database, organization).ask_organization(everything)).rows][::4]
+        ids = [row.id for row in (await Reader(database, organization).load(everything)).rows][::4]
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app), base_url="http://gateway", headers={"Authorization": f"Bearer {key}"}
         ) as client:

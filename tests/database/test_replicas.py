@@ -15,9 +15,8 @@ from gateway.app import create_app
 from gateway.cli.doctor import examine
 from gateway.database.engine import Database
 from gateway.database.migrate import migrate
-from gateway.database.replicas import Heartbeat, Replicas, WalHistory
+from gateway.database.replicas import Affinity, Heartbeat, Replicas, WalHistory
 from gateway.errors import DatabaseUnavailable, Unavailable
-from gateway.observability.record import OUTSIDE, RequestRecord, exchange
 from gateway.settings import Settings
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key
@@ -69,13 +68,7 @@ async def _furnish(url: str) -> str:
 
 
 @pytest.fixture
-async def outside() -> None:
-    """What other tests leave as the current request would keep all reads on one server."""
-    exchange.set(OUTSIDE)
-
-
-@pytest.fixture
-async def proxies(cluster: Cluster, outside: None) -> AsyncIterator[list[Proxy]]:  # noqa: ARG001
+async def proxies(cluster: Cluster) -> AsyncIterator[list[Proxy]]:
     """One before each server, the primary's first. Who goes through them leaves no connection behind."""
     async with (
         proxied("127.0.0.1", cluster.primary.port) as primary,
@@ -129,9 +122,8 @@ async def test_many_reads_at_once_are_spread_by_what_each_replica_has_to_do(
 async def test_the_reads_of_a_request_go_to_one_server(database: Database) -> None:
     seen = []
     for _ in range(4):
-        before = exchange.set(RequestRecord())
-        seen.append({await _port(database) for _ in range(5)})
-        exchange.reset(before)
+        affinity = Affinity()
+        seen.append({await _port(database, affinity) for _ in range(5)})
     assert [len(ports) for ports in seen] == [1] * 4
     assert len(set.union(*seen)) == 2
 
@@ -251,7 +243,6 @@ async def test_a_replica_that_lost_the_primary_is_left_out(cluster: Cluster, dat
     await _until_asked(database, {lost.port, other.port})
 
 
-@pytest.mark.usefixtures("outside")
 async def test_a_statement_that_a_replica_ends_for_what_it_replays_is_answered_elsewhere(cluster: Cluster) -> None:
     replica = cluster.replicas[0]
     cluster.primary.sql("CREATE TABLE locked (n integer); INSERT INTO locked VALUES (1)")
@@ -339,9 +330,9 @@ def _urls(proxies: Sequence[Proxy]) -> tuple[str, tuple[str, ...]]:
     return url, tuple(replica_urls)
 
 
-async def _port(database: Database) -> int:
+async def _port(database: Database, affinity: Affinity | None = None) -> int:
     """The port of the server that answers."""
-    port: int = (await database.fetch(PORT))[0][0]
+    port: int = (await database.run(database.prepare(PORT), {}, affinity))[0][0]
     return port
 
 

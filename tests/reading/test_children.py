@@ -5,9 +5,10 @@ import pytest
 from gateway.database.engine import Database
 from gateway.database.lately import Lately
 from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches
-from gateway.reading import loaders
-from gateway.reading.loaders import Reader, RowsOf
+from gateway.reading import questions
 from gateway.reading.pages import Order
+from gateway.reading.questions import RowsOf
+from gateway.reading.reader import Reader
 from tests.support.rows import OURS, batch, delivery, history, store
 
 pytestmark = pytest.mark.anyio
@@ -18,9 +19,8 @@ NEWEST = Order("created_at", descending=True)
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loaders, "KNOWN_LARGE", Lately(size=10, seconds=60.0))
-    monkeypatch.setattr(loaders, "SMALL_FIRST", 2)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(questions, "SMALL_FIRST", 2)
 
 
 async def _fill(database: Database, *sizes: int) -> list[str]:
@@ -40,8 +40,8 @@ async def test_each_parent_has_its_first_children_in_order(
     ids = await _fill(database, *sizes)
     question = RowsOf(PARENT, frozenset({"id"}), order, 3)
     together = Reader(database, OURS)
-    found = await together.ask_many(question, ids)
-    one_by_one = [(await Reader(database, OURS).ask_many(question, [id_]))[0] for id_ in ids]
+    found = await together.fetch(question, ids)
+    one_by_one = [(await Reader(database, OURS).fetch(question, [id_]))[0] for id_ in ids]
     assert [[row.id for row in few] for few in found] == [[row.id for row in few] for few in one_by_one]
     assert [len(few) for few in found] == [min(size, 3) for size in sizes]
     assert together.statements == 1
@@ -50,7 +50,7 @@ async def test_each_parent_has_its_first_children_in_order(
 async def test_the_first_alone_is_never_looked_for_among_all(database: Database) -> None:
     ids = await _fill(database, 9, 0, 9)
     reader = Reader(database, OURS)
-    found = await reader.ask_many(RowsOf(PARENT, frozenset({"id"}), NEWEST, 1), ids)
+    found = await reader.fetch(RowsOf(PARENT, frozenset({"id"}), NEWEST, 1), ids)
     assert [len(few) for few in found] == [1, 0, 1]
     assert reader.statements == 1
 
@@ -60,7 +60,7 @@ async def test_crowded_parents_are_asked_one_by_one_and_remembered(database: Dat
     question = RowsOf(PARENT, frozenset({"id", "created_at"}), OLDEST, 5)
     for statements in (2, 1):
         reader = Reader(database, OURS)
-        found = await reader.ask_many(question, ids)
+        found = await reader.fetch(question, ids)
         assert [len(few) for few in found] == [2, 5, 0, 5]
         assert [row.created_at for row in found[1]] == sorted(row.created_at for row in found[1])
         assert reader.statements == statements
@@ -71,7 +71,7 @@ async def test_all_children_come_where_no_number_is_named(database: Database) ->
     parents = [row.id for row in await database.fetch(batch_callback_deliveries.select())]
     columns = frozenset({"attempt_number"})
     question = RowsOf(batch_callback_delivery_attempts.c.delivery_id, columns, Order("attempt_number"))
-    found = await Reader(database, OURS).ask_many(question, parents)
+    found = await Reader(database, OURS).fetch(question, parents)
     assert [[row.attempt_number for row in few] for few in found] == [[1, 2, 3, 4, 5]] * len(parents)
 
 

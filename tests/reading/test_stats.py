@@ -22,7 +22,7 @@ from gateway.reading.filters import (
     TextFilter,
     TimeFilter,
 )
-from gateway.reading.loaders import Reader
+from gateway.reading.reader import Reader
 from gateway.reading.visibility import Visibility
 from gateway.schema.context import Context
 from gateway.schema.scalars import format_time
@@ -410,9 +410,9 @@ BUILDERS = {
     "attempts_by_status": [stats.attempts_by_status(SCOPE, where) for where in (None, FULL)],
     "response_times": [stats.response_times(SCOPE, where) for where in (None, FULL)],
     "response_times_by_host": [
-        stats.response_times_by_host(SCOPE, where, hosts)
+        stats.response_times_by_host(SCOPE, where, ["a.example"], nameless=nameless)
         for where in (None, FULL)
-        for hosts in (("a.example",), ("a.example", None))
+        for nameless in (False, True)
     ],
 }
 

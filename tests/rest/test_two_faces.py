@@ -8,8 +8,9 @@ import httpx
 from gateway.app import create_app
 from gateway.database.engine import Database
 from gateway.database.tables import batches
-from gateway.reading.loaders import PageOf, Reader
 from gateway.reading.pages import Order, Slice
+from gateway.reading.questions import PageOf
+from gateway.reading.reader import Reader
 from gateway.settings import Settings
 from gateway.viewer import READ, READ_SECRETS
 from gateway.writing.api_keys import create_key
@@ -54,7 +55,7 @@ async def test_both_faces_tell_the_same_of_every_batch(database: Database) -> No
     for organization in sample.organization_ids:
         key = await create_key(database, organization, "both faces", [READ, READ_SECRETS])
         everything = PageOf(batches, frozenset(), None, Order("created_at"), Slice(1000))
-        ids = [row.id for row in (await Reader(database, organization).ask_organization(everything)).rows]
+        ids = [row.id for row in (await Reader(database, organization).load(everything)).rows]
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app), base_url="http://gateway", headers={"Authorization": f"Bearer {key}"}
         ) as client:

@@ -1,43 +1,32 @@
-"""Many keys, one statement.
+"""What the read path can be asked: one statement for many ids, as values.
 
-A question is a frozen dataclass: what is asked of each key, all arguments included. Equal questions share a loader, so
-that all keys asked in one turn of the event loop are answered by one statement; and they share the statement itself,
-which is compiled once for each database, with the organization, the instant, the ids and the positions as parameters.
+A question is a frozen dataclass: what is asked of each id, all arguments included. Equal questions share a loader, so
+that all ids asked in one turn of the event loop are answered by one statement. `Question.parameterised` splits one into
+its shape and its values: questions of one shape share a compiled statement, with the organization, the instant, the
+ids, the positions and the values of filters as parameters.
 """
 
-import asyncio
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from functools import lru_cache
 from itertools import groupby
 from operator import eq, itemgetter
 from typing import Any, Generic, TypeVar, cast
 
-from aiodataloader import DataLoader
-from sqlalchemy import BindParameter, Column, Table, bindparam
-from sqlalchemy.engine import Dialect
+from sqlalchemy import Column, Table
 
-from gateway.database.dialects import Ids, Texts
-from gateway.database.engine import Database
-from gateway.database.lately import Lately
+from gateway.database.dialects import Ids
 from gateway.database.statements import CompiledStatement
-from gateway.database.types import AnyRow, AnySelect, Id, UtcDateTime
+from gateway.database.types import AnyRow, AnySelect
 from gateway.reading import queries
-from gateway.reading.filters import Filter
+from gateway.reading.filters import Filter, Values
 from gateway.reading.health import CallbackHealth
 from gateway.reading.pages import Order, Page, Position, Slice, parameters
 from gateway.reading.visibility import Visibility
 
 A_co = TypeVar("A_co", covariant=True)
+F = TypeVar("F", bound=Filter)
 
-STATEMENTS = 2_000  # that a process keeps compiled, each a few kilobytes
-ORGANIZATION: Any = bindparam("organization", type_=Id())
-NOW: Any = bindparam("now", type_=UtcDateTime())
-IDS: BindParameter[list[str]] = bindparam("ids", type_=Texts())
-SMALL_FIRST = 10  # children of each parent: fewer are asked for where there are more
-KNOWN_LARGE: Lately["BatchedRows"] = Lately(size=1_000, seconds=10.0)
-"""Questions whose parents have many children."""
+SMALL_FIRST = 10  # children of each parent: where fewer are wanted, only these are read
 
 
 class Question(Generic[A_co]):
@@ -51,13 +40,21 @@ class Question(Generic[A_co]):
         """One answer for each id, in the order of the ids."""
         raise NotImplementedError
 
-    def split(self) -> tuple["Question[A_co]", Mapping[str, Any]]:
-        """The same question with parameters in the place of what hardly two requests share, and the values of these."""
+    def parameterised(self, scope: Visibility) -> tuple["Question[A_co]", Values]:  # noqa: ARG002
+        """The shape: the same question with parameters in the place of values; and the values by the parameters' names.
+
+        `PermissionDenied` where the viewer may not ask for it.
+        """
         return self, {}
 
     def batched(self, ids: int) -> "BatchedRows | None":  # noqa: ARG002
         """A question of so many ids that costs less, and whose rows hold the answers, unless there are many more."""
         return None
+
+
+def parameterised(where: F | None, scope: Visibility) -> tuple[F | None, Values]:
+    """The shape of a filter and its values; of none, none."""
+    return (None, {}) if where is None else where.parameterised(scope)  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +94,12 @@ class RowsOf(Question[list[AnyRow]]):
             children[row._mapping[self.parent.name]].append(row)
         return [children[id_] for id_ in ids]
 
-    def split(self) -> tuple["RowsOf", Mapping[str, Any]]:
-        after, values = parameters("after", self.after, self.parent.table.c[self.order.column])
-        return replace(self, after=after) if values else self, values
+    def parameterised(self, scope: Visibility) -> tuple["RowsOf", Values]:
+        after, position = parameters("after", self.after, self.parent.table.c[self.order.column])
+        where, values = parameterised(self.where, scope)
+        if not position and not values:
+            return self, {}
+        return replace(self, after=after, where=where), {**position, **values}
 
     def batched(self, ids: int) -> "BatchedRows | None":
         if self.first is None or self.first < SMALL_FIRST or ids == 1:
@@ -145,6 +145,10 @@ class CountOf(Question[int]):
 
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return queries.counts_of_parents(scope, self.parent, ids, self.where)
+
+    def parameterised(self, scope: Visibility) -> tuple["CountOf", Values]:
+        where, values = parameterised(self.where, scope)
+        return replace(self, where=where), values
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[int]:
         counts: dict[str, int] = {row[0]: row[1] for row in rows}
@@ -199,14 +203,15 @@ class PageOf(Question[Page]):
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[Page]:
         return [Page.of(self.asked, rows)] * len(ids)
 
-    def split(self) -> tuple["PageOf", Mapping[str, Any]]:
+    def parameterised(self, scope: Visibility) -> tuple["PageOf", Values]:
         column = self.table.c[self.order.column]
         after, after_values = parameters("after", self.asked.after, column)
         before, before_values = parameters("before", self.asked.before, column)
-        if not (values := {**after_values, **before_values}):
+        where, values = parameterised(self.where, scope)
+        if not (values := {**after_values, **before_values, **values}):
             return self, values
         asked = Slice(self.asked.size, self.asked.backwards, after, before)
-        return PageOf(self.table, self.columns, self.where, self.order, asked), values
+        return PageOf(self.table, self.columns, where, self.order, asked), values
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +224,10 @@ class CountUpTo(Question[int]):
 
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return queries.count_up_to(scope, self.table, self.where, self.limit)
+
+    def parameterised(self, scope: Visibility) -> tuple["CountUpTo", Values]:
+        where, values = parameterised(self.where, scope)
+        return replace(self, where=where), values
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[int]:
         return [rows[0][0]] * len(ids)
@@ -233,93 +242,3 @@ class OrganizationOf(Question[AnyRow | None]):
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[AnyRow | None]:
         return [rows[0] if rows else None] * len(ids)
-
-
-@lru_cache(maxsize=STATEMENTS)
-def prepared_for(question: Any, sees_secrets: bool, dialect: Dialect) -> CompiledStatement:
-    """The statement of a question that was split."""
-    return CompiledStatement(question.statement(Visibility(ORGANIZATION, NOW, sees_secrets), IDS), dialect)
-
-
-class Reader:
-    """Reads rows of one organization, for one request; `now` is the instant that the request calls now.
-
-    `statements` is how many it has run.
-    """
-
-    def __init__(
-        self, database: Database, organization: str, now: datetime | None = None, *, sees_secrets: bool = False
-    ) -> None:
-        self.database = database
-        self.scope = Visibility(organization, now or datetime.now(UTC), sees_secrets)
-        self._loaders: dict[Question[Any], DataLoader[str, Any]] = {}
-        self._fetching: set[asyncio.Task[Any]] = set()
-        self._stopped = False
-        self.statements = 0
-
-    def stop(self) -> None:
-        """Stop what loaders still fetch, when nobody waits for it any more: their tasks are not the request's."""
-        self._stopped = True
-        for task in self._fetching:
-            task.cancel()
-
-    def start_over(self) -> None:
-        """Forget what was asked, when another way of asking begins."""
-        for task in self._fetching:
-            task.cancel()
-        self._loaders = {}
-
-    @property
-    def organization(self) -> str:
-        """The organization whose rows are read."""
-        return self.scope.organization
-
-    async def ask_many(self, question: Question[A_co], ids: Sequence[str]) -> Sequence[A_co]:
-        """The answers for all ids, in their order, by one statement; none where there is no id."""
-        if not ids:
-            return []
-        prepared, rows = await self.read(question, ids)
-        return question.answers(ids, prepared.rows(rows))
-
-    async def read(
-        self, question: Question[Any], ids: Sequence[str]
-    ) -> tuple[CompiledStatement, Sequence[Sequence[Any]]]:
-        """A statement that answers a question, and its rows as the driver returns them."""
-        asked, values = question.split()
-        batched = asked.batched(len(ids))
-        if batched is not None and batched not in KNOWN_LARGE:
-            prepared, rows = await self._run(batched, values, ids)
-            if len(rows) < batched.most:
-                return prepared, batched.first_of_each(prepared, rows)
-            KNOWN_LARGE.note(batched)
-        return await self._run(asked, values, ids)
-
-    async def _run(
-        self, asked: Question[Any], values: Mapping[str, Any], ids: Sequence[str]
-    ) -> tuple[CompiledStatement, Sequence[Sequence[Any]]]:
-        prepared = prepared_for(cast("Hashable", asked), self.scope.sees_secrets, self.database.engine.dialect)
-        self.statements += 1
-        rows = await self.database.run(
-            prepared, {"organization": self.scope.organization, "now": self.scope.now, "ids": ids, **values}
-        )
-        return prepared, rows
-
-    async def ask_organization(self, question: Question[A_co]) -> A_co:
-        """The answer for the reader's organization as a whole; the same question is asked once."""
-        return await self.ask(question, self.scope.organization)
-
-    async def ask(self, question: Question[A_co], id_: str) -> A_co:
-        """The answer for one id, fetched together with all others that are asked the same question meanwhile."""
-        loader = self._loaders.get(question)
-        if loader is None:
-
-            async def answer(ids: list[str]) -> list[A_co]:
-                if self._stopped:
-                    raise asyncio.CancelledError
-                if (task := asyncio.current_task()) is not None:
-                    self._fetching.add(task)
-                    task.add_done_callback(self._fetching.discard)
-                return list(await self.ask_many(question, ids))
-
-            loader = self._loaders[question] = DataLoader(answer)
-        return cast("A_co", await loader.load(id_))

@@ -1,7 +1,7 @@
 """The only place where the parts meet."""
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib import import_module
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import RedirectResponse
 from starlette.routing import Route
@@ -24,14 +25,14 @@ from gateway.errors import SchemaBehind, TelemetryMissing, UnsafeSettings
 from gateway.execution.documents import NO_DOCUMENTS, PARSE_FAILED, VALIDATION_FAILED, Documents, read_manifest
 from gateway.execution.limits import Limits
 from gateway.execution.run import BAD_INPUT
-from gateway.http import envelope, legacy, metrics, probes
+from gateway.http import metrics, probes
 from gateway.http.background import periodically
 from gateway.http.credentials import Credentials
 from gateway.http.explorer import Explorer, ExplorerConfig
 from gateway.http.explorer import assets as explorer_assets
 from gateway.http.graphql import PATH as GRAPHQL
 from gateway.http.graphql import GraphQL, Manners
-from gateway.http.middleware import CrossSite, Direct, RequestRecorder
+from gateway.http.middleware import CrossSite, ExactPath, RequestRecorder
 from gateway.http.rate_limit import RateLimiter
 from gateway.http.tokens import tokens_of
 from gateway.observability import configure_logging
@@ -42,6 +43,8 @@ from gateway.reading.health import FAILED
 from gateway.reading.pages import Order, Slice
 from gateway.reading.questions import PageOf
 from gateway.reading.reader import Reader
+from gateway.rest import endpoint, envelope
+from gateway.rest.endpoint import TAGS, CachedCallerShortcut, HistoryResponder, UsageReport
 from gateway.schema.query import schema
 from gateway.settings import Settings
 from gateway.writing.api_keys import find_key
@@ -56,14 +59,17 @@ METRICS_FOLDER = "GATEWAY_METRICS_FOLDER"  # the variable by which workers learn
 
 
 class Application(FastAPI):
-    """FastAPI, with `front` around its own layers: what is asked most stands before its routing."""
+    """FastAPI with layers around its own, outermost first: what is asked most stands before its routing."""
 
-    eyes: Recorder
-    front: Callable[[ASGIApp], ASGIApp]
+    recorder: Recorder
+    layers: Sequence[Middleware]
 
     def build_middleware_stack(self) -> ASGIApp:
-        """The layers, outermost first."""
-        return self.front(super().build_middleware_stack())
+        """FastAPI's own layers, in `layers`: its `add_middleware` would put these inside its handler of failures."""
+        app = super().build_middleware_stack()
+        for layer, arguments, options in reversed(self.layers):
+            app = layer(app, *arguments, **options)
+        return app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, without what FastAPI does around its layers for telemetry of its own."""
@@ -80,16 +86,11 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     """
     refuse_unsafe(settings)
     database, keys = databases_of(settings)
-    eyes = eyes_of(settings, database, metrics_folder)
-    credentials = Credentials(
-        keys,
-        tokens_of(settings),
-        settings.credential_cache_seconds,
-        deadline=settings.deadline_seconds,
-    )
-    legacy_use = legacy.UsageReport(eyes.metrics)
+    recorder = recorder_of(settings, database, metrics_folder)
+    credentials = Credentials(keys, tokens_of(settings), settings.credential_cache_seconds)
+    legacy_use = UsageReport(recorder.metrics)
     explorer = Explorer()
-    published = () if eyes.metrics is None or metrics_folder is None else (eyes.metrics.publish,)
+    published = () if recorder.metrics is None or metrics_folder is None else (recorder.metrics.publish,)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -105,8 +106,8 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
         finally:
             for opened in {database, keys}:
                 await opened.close()
-            if eyes.traces is not None:
-                eyes.traces.close()
+            if recorder.traces is not None:
+                recorder.traces.close()
 
     app = Application(
         title="Callback gateway",
@@ -114,41 +115,45 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
         openapi_url="/api/openapi.public.json",
         docs_url=None,
         redoc_url=None,
-        openapi_tags=legacy.TAGS,
+        openapi_tags=TAGS,
         lifespan=lifespan,
     )
-    app.eyes = eyes
+    app.recorder = recorder
     envelope.install(app)
-    history = legacy.History(database, legacy_use, settings.deadline_seconds, by_column=settings.plans)
-    app.include_router(legacy.router(credentials, history))
+    history = HistoryResponder(database, legacy_use, settings.deadline_seconds, by_column=settings.plans)
+    app.include_router(endpoint.router(credentials, history))
     app.include_router(probes.router(database, keys))
-    if eyes.metrics is not None:
-        app.include_router(metrics.router(eyes.metrics))
-    endpoint = graphql(settings, database, credentials, explorer)
-    if eyes.metrics is not None:
-        watch(eyes.metrics, database, endpoint.documents)
+    if recorder.metrics is not None:
+        app.include_router(metrics.router(recorder.metrics))
+    graphql_endpoint = graphql(settings, database, credentials, explorer)
+    if recorder.metrics is not None:
+        watch(recorder.metrics, database, graphql_endpoint.documents)
     if settings.is_development:
         app.mount(ExplorerConfig().assets, explorer_assets())
         app.router.routes.append(Route("/", lambda _: RedirectResponse("/graphql")))
 
-    def front(inner: ASGIApp) -> ASGIApp:
-        layers: ASGIApp = CrossSite(
-            Direct(legacy.Direct(inner, credentials, history), GRAPHQL, endpoint),
-            (*settings.trusted_origins, *settings.cors_origins),
-        )
-        if settings.cors_origins:
-            layers = CORSMiddleware(
-                layers,
-                allow_origins=settings.cors_origins,
-                allow_credentials=settings.cors_credentials,
-                allow_methods=["GET", "POST"],
-                allow_headers=["Authorization", "X-GraphQL-Cost", "X-Organization-Id", "X-Request-Id"],
-                expose_headers=["Retry-After", "X-Request-Id"],
-            )
-        return RequestRecorder(layers, eyes)
-
-    app.front = front
+    layers = [
+        Middleware(RequestRecorder, recorder, settings.deadline_seconds),
+        Middleware(CrossSite, (*settings.trusted_origins, *settings.cors_origins)),
+        Middleware(ExactPath, GRAPHQL, graphql_endpoint),
+        Middleware(CachedCallerShortcut, credentials, history),
+    ]
+    if settings.cors_origins:
+        layers.insert(1, cors(settings))
+    app.layers = layers
     return app
+
+
+def cors(settings: Settings) -> Middleware:
+    """The layer that lets pages of other origins read answers."""
+    return Middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_credentials=settings.cors_credentials,
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "X-GraphQL-Cost", "X-Organization-Id", "X-Request-Id"],
+        expose_headers=["Retry-After", "X-Request-Id"],
+    )
 
 
 def databases_of(settings: Settings) -> tuple[Database, Database]:
@@ -229,7 +234,7 @@ def graphql(settings: Settings, database: Database, credentials: Credentials, ex
     return GraphQL(documents, database, credentials, manners, limiter, explorer if settings.is_development else None)
 
 
-def eyes_of(settings: Settings, database: Database, metrics_folder: Path | None) -> Recorder:
+def recorder_of(settings: Settings, database: Database, metrics_folder: Path | None) -> Recorder:
     """What the settings let operators see. `TelemetryMissing` where they want traces and nothing can make them."""
     traces = None
     if settings.telemetry:

@@ -4,19 +4,18 @@ It is executed by its plan, where there is one; else, and wherever a plan meets 
 ordinary executor, whose answers are the reference.
 """
 
-import asyncio
 import json
 import logging
-import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from enum import Enum, auto
 from inspect import isawaitable
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
 import msgspec
 from graphql import DocumentNode, ExecutionResult, GraphQLError, OperationType, VariableDefinitionNode, execute
 
+from gateway.deadline import Deadline
 from gateway.errors import (
     ClientError,
     DeadlineExceeded,
@@ -35,8 +34,6 @@ from gateway.schema.context import Context
 logger = logging.getLogger(__name__)
 
 BAD_INPUT = "BAD_USER_INPUT"
-
-T = TypeVar("T")
 
 
 class GraphQLRequest(msgspec.Struct, frozen=True):
@@ -113,7 +110,7 @@ async def run(
     context: Context,
     *,
     queries_only: bool = False,
-    deadline: float | None = None,
+    deadline: Deadline | None = None,
     plans: bool = True,
 ) -> Answer:
     """Prepare and execute. Client mistakes become errors in the answer, but for `MethodNotAllowed`."""
@@ -157,22 +154,20 @@ async def execute_prepared(
     prepared: PreparedOperation,
     documents: Documents,
     context: Context,
-    deadline: float | None = None,
+    deadline: Deadline | None = None,
     *,
     plans: bool = True,
 ) -> Answer:
-    """Execute; without `plans` by the ordinary executor alone, which has so many seconds for it.
+    """Execute; without `plans` by the ordinary executor alone, which ends at the deadline.
 
     A plan takes as long as its statements; whoever wants to stop it cancels it.
     """
-    started = time.monotonic()
     try:
         answer = await _by_plan(prepared, documents, context) if plans else None
         if answer is None:
-            left = None if deadline is None else deadline - (time.monotonic() - started)
-            answer = await _ordinarily(prepared, documents, context, left)
-    except DeadlineExceeded:
-        answer = refuse(too_late(deadline or 0), Outcome.TIMED_OUT)
+            answer = await _ordinarily(prepared, documents, context, deadline or Deadline(None))
+    except DeadlineExceeded as error:
+        answer = refuse(error, Outcome.TIMED_OUT)
     except (StatementTimeout, Unavailable) as error:
         answer = refuse(error, OUTCOMES[error.status])
     finally:
@@ -205,7 +200,7 @@ async def _by_plan(prepared: PreparedOperation, documents: Documents, context: C
 
 
 async def _ordinarily(
-    prepared: PreparedOperation, documents: Documents, context: Context, deadline: float | None
+    prepared: PreparedOperation, documents: Documents, context: Context, deadline: Deadline
 ) -> Answer:
     """The ordinary executor's answer. It raises what stops all of it: a database that is gone, a deadline."""
     limits = documents.limits
@@ -218,41 +213,11 @@ async def _ordinarily(
         max_coercion_errors=limits.errors,
         hide_suggestions=not documents.introspection,
     )
-    result = await within(deadline, pending) if isawaitable(pending) else pending
+    result = await deadline.run(pending) if isawaitable(pending) else pending
     for error in result.errors or ():
         if isinstance(cause := _cause(error), StatementTimeout | Unavailable):
             raise cause
     return _answer(result, limits.errors, tell=documents.introspection)
-
-
-async def within(deadline: float | None, work: Awaitable[T]) -> T:
-    """The result of some work. `DeadlineExceeded` when its time is over: it is cancelled then, and nobody waits for it
-    to clean up, which may hang where a database does."""
-    if deadline is None:
-        return await work
-    task = asyncio.ensure_future(work)
-    try:
-        done, _ = await asyncio.wait({task}, timeout=deadline)
-    except asyncio.CancelledError:
-        task.cancel()
-        raise
-    if done:
-        return task.result()
-    task.add_done_callback(_forget)
-    task.cancel()
-    raise too_late(deadline)
-
-
-def too_late(seconds: float) -> DeadlineExceeded:
-    """What an answer is refused with that took longer than it may."""
-    return DeadlineExceeded(
-        f"The answer took more than {seconds:g} seconds. Ask for less: fewer rows, a narrower filter.", seconds
-    )
-
-
-def _forget(task: asyncio.Task[Any]) -> None:
-    if not task.cancelled():
-        task.exception()
 
 
 def refuse(error: ClientError, outcome: Outcome = Outcome.INVALID) -> Answer:

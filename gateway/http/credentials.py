@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Header, Security
+from fastapi import Header, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import TypeAdapter, ValidationError
 
 from gateway.database.engine import Database
 from gateway.database.lately import Remembered
+from gateway.deadline import Deadline, deadline_of
 from gateway.errors import BadRequest, ClientError, Unauthorized
-from gateway.execution.run import within
 from gateway.http.tokens import Tokens
 from gateway.observability.record import exchange
 from gateway.viewer import READ, Principal, Viewer
@@ -35,8 +35,7 @@ ORGANIZATION_ID = TypeAdapter(UUID)
 class Credentials:
     """Checks API keys, which live in the database, and tokens, which somebody else signs.
 
-    A checked key is remembered for `cache_seconds`, so that a revoked one works no longer than that. Looking one up
-    takes no longer than `deadline` seconds, else it is `DeadlineExceeded`.
+    A checked key is remembered for `cache_seconds`, so that a revoked one works no longer than that.
     """
 
     def __init__(
@@ -45,11 +44,9 @@ class Credentials:
         tokens: Tokens | None = None,
         cache_seconds: float = CACHED_SECONDS,
         clock: Callable[[], float] = time.monotonic,
-        deadline: float | None = None,
     ) -> None:
         self.database = database
         self.has_keys = True  # where there are none, only tokens are looked at
-        self._deadline = deadline
         self._looking_up = asyncio.Semaphore(LOOK_UPS)
         self.tokens = tokens
         self.last_used = LastUsed(database)
@@ -57,17 +54,18 @@ class Credentials:
         self._known: Remembered[bytes, Principal] = Remembered(CACHED, clock)
         self._refused: Remembered[bytes, bool] = Remembered(CACHED, clock)
 
-    async def reader(self, bearer: Bearer, organization: Organization = None) -> Viewer:
+    async def require_viewer(self, request: Request, bearer: Bearer, organization: Organization = None) -> Viewer:
         """The viewer behind a request, who may read batches; a FastAPI dependency.
 
         Raises `Unauthorized`, `BadRequest` and the forbidden ones, in this order and before any other parameter is
         looked at.
         """
-        viewer = await self.viewer(bearer.credentials if bearer else None, organization)
+        deadline = deadline_of(request.scope)
+        viewer = await self.authenticate(bearer.credentials if bearer else None, organization, deadline)
         viewer.require(READ)
         return viewer
 
-    def remembered(self, headers: Iterable[tuple[bytes, bytes]]) -> Viewer | None:
+    def cached_viewer(self, headers: Iterable[tuple[bytes, bytes]]) -> Viewer | None:
         """The viewer behind a request's raw headers who may read batches, where the credential was checked a moment
         ago and nothing about it is out of the ordinary; else None."""
         authorization = b""
@@ -88,14 +86,19 @@ class Credentials:
             return None
         return viewer
 
-    async def viewer(self, token: str | None, organization: str | None) -> Viewer:
-        """The viewer that a bearer token stands for, in the organization asked for or else the credential's own."""
+    async def authenticate(
+        self, token: str | None, organization: str | None, deadline: Deadline | None = None
+    ) -> Viewer:
+        """The viewer that a bearer token stands for, in the organization asked for or else the credential's own.
+
+        Looking a key up ends at the deadline, in `DeadlineExceeded`.
+        """
         if not token:
             raise Unauthorized
         digest = hashlib.sha256(token.encode(errors="surrogatepass")).digest()
         principal = self._known.get(digest)
         if principal is None:
-            principal = await self._check(token, digest)
+            principal = await self._check(token, digest, deadline or Deadline(None))
         return self._viewer(principal, organization)
 
     def _viewer(self, principal: Principal, organization: str | None) -> Viewer:
@@ -108,14 +111,14 @@ class Credentials:
         async with self._looking_up:
             return await find_key(self.database, token)
 
-    async def _check(self, token: str, digest: bytes) -> Principal:
+    async def _check(self, token: str, digest: bytes, deadline: Deadline) -> Principal:
         if self.tokens is not None and token.count(".") == 2:
             principal, seconds = await self.tokens.check(token)
             self._known.put(digest, principal, min(seconds, self._cache_seconds))
             return principal
         if not self.has_keys or self._refused.get(digest):
             raise Unauthorized("The credential is not known.")
-        key = await within(self._deadline, self._look_up(token))
+        key = await deadline.run(self._look_up(token))
         if key is None:
             self._refused.put(digest, True, self._cache_seconds)
             raise Unauthorized("The credential is not known.")

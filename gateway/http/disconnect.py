@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
+from gateway.deadline import Deadline
 from gateway.errors import GatewayError
 
 T = TypeVar("T")
@@ -17,25 +18,26 @@ SECONDS_ALONE = 0.05  # before anybody looks whether the client is still there: 
 async def until_disconnect(
     receive: Receive,
     work: Coroutine[Any, Any, T],
-    deadline: float | None = None,
-    late: Callable[[float], GatewayError] | None = None,
+    deadline: Deadline,
+    exceeded: Callable[[], GatewayError] | None = None,
 ) -> T:
     """The result of some work, for a request whose body is read or is of no interest.
 
-    The work is cancelled when the client hangs up, which raises `ClientDisconnect`, and at the deadline, in seconds,
-    which raises what `late` makes of it. What is done without waiting for anything costs no timer.
+    The work is cancelled when the client hangs up, which raises `ClientDisconnect`, and at the deadline, which raises
+    what `exceeded` makes, else `DeadlineExceeded`. What is done without waiting for anything costs no timer.
     """
     begun = EagerCoroutine(work)
     if begun.done:
         return begun.result
-    watch = _Watch(receive, deadline)
+    watch = _Watch(receive, deadline.left)
     try:
         return await begun
     except asyncio.CancelledError:
         watch.take_back()
-        if watch.gone or deadline is None or late is None:
+        if watch.gone:
             raise ClientDisconnect from None
-        raise late(deadline) from None
+        late = deadline.exceeded() if exceeded is None else exceeded()
+        raise late from None
     finally:
         watch.end()
 
@@ -70,7 +72,7 @@ class EagerCoroutine(Generic[T]):
 class _Watch:
     """Cancels the current task when its client hangs up, or its time is over."""
 
-    def __init__(self, receive: Receive, deadline: float | None) -> None:
+    def __init__(self, receive: Receive, seconds: float | None) -> None:
         self.gone = False
         self._receive = receive
         self._rang = False
@@ -78,8 +80,8 @@ class _Watch:
         self._watching: asyncio.Future[None] | None = None
         loop = asyncio.get_running_loop()
         self._timers = [loop.call_later(SECONDS_ALONE, self._begin)]
-        if deadline is not None:
-            self._timers.append(loop.call_later(deadline, self._cancel))
+        if seconds is not None:
+            self._timers.append(loop.call_later(seconds, self._cancel))
 
     def end(self) -> None:
         """Watch no longer."""

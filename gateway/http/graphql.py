@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.database.engine import Database
+from gateway.deadline import Deadline, deadline_of
 from gateway.errors import (
     BodyLimitExceeded,
     ClientError,
@@ -26,7 +27,7 @@ from gateway.errors import (
     Unavailable,
 )
 from gateway.execution.documents import Documents
-from gateway.execution.run import Answer, Outcome, execute_prepared, prepare, refuse, too_late, unexpected
+from gateway.execution.run import Answer, Outcome, execute_prepared, prepare, refuse, unexpected
 from gateway.http.credentials import Credentials
 from gateway.http.disconnect import until_disconnect
 from gateway.http.graphql_request import read_body, read_parameters
@@ -125,24 +126,27 @@ class GraphQL:
             if not isinstance(head.media, str):
                 raise head.media
             media = head.media
-            began = time.monotonic()
-            context = await self.context(authorization, head.organization)
-            looked_up = time.monotonic() - began
+            deadline = deadline_of(scope)
+            context = await self.context(authorization, head.organization, deadline)
             asker = context.viewer.credential if context.viewer else str((scope.get("client") or ("",))[0])
             self.limiter.admit(asker)
             is_post = method == "POST"
             if is_post and head.unreadable is not None:
                 raise head.unreadable
-            asked = read_body(await self.body(receive, length)) if is_post else read_parameters(scope["query_string"])
+            if is_post:
+                began = time.monotonic()
+                body = await self.body(receive, length)
+                deadline.postpone(time.monotonic() - began)
+                asked = read_body(body)
+            else:
+                asked = read_parameters(scope["query_string"])
             started = time.perf_counter()
             prepared = prepare(asked, self.documents, queries_only=not is_post)
             self.limiter.charge(asker, (time.perf_counter() - started) * 1000)
             if isinstance(prepared, Answer):
                 return self.encode(prepared, media)
-            deadline, plans = self.manners.deadline, self.manners.plans
-            work = execute_prepared(prepared, self.documents, context, deadline, plans=plans)
-            left = None if deadline is None else max(0.0, deadline - looked_up)
-            answer = await until_disconnect(receive, work, left, lambda _: too_late(deadline or 0.0))
+            work = execute_prepared(prepared, self.documents, context, deadline, plans=self.manners.plans)
+            answer = await until_disconnect(receive, work, deadline)
             if context.viewer is None and Unauthorized.code in answer.codes:
                 raise Unauthorized
             if head.wants_cost and self.may_see_cost(context):
@@ -178,12 +182,13 @@ class GraphQL:
         """Whether the answer may tell what it cost: outside of development to those with the scope."""
         return self.manners.open_door or (context.viewer is not None and COST_SCOPE in context.viewer.scopes)
 
-    async def context(self, authorization: str | None, organization: str | None) -> Context:
+    async def context(self, authorization: str | None, organization: str | None, deadline: Deadline) -> Context:
         """Who asks. Behind the open door, whoever sends no credential may look at the schema, but reads no rows."""
         if authorization is None and self.manners.open_door:
             return Context(None, None)
         scheme, token = get_authorization_scheme_param(authorization)
-        viewer = await self.credentials.viewer(token if scheme.lower() == "bearer" else None, organization)
+        token = token if scheme.lower() == "bearer" else ""
+        viewer = await self.credentials.authenticate(token, organization, deadline)
         viewer.require(READ)
         return Context.of(viewer, self.database)
 
@@ -193,11 +198,12 @@ class GraphQL:
         size = int(length) if length.isdecimal() and len(length) < 19 else 0
         if size > limit:
             raise BodyLimitExceeded(f"The body has more than {limit} bytes.", limit, size)
-        return await until_disconnect(receive, _read(receive, limit), self.manners.deadline, _too_slow)
+        seconds = self.manners.deadline
 
+        def too_slow() -> RequestTimeout:
+            return RequestTimeout(f"The body took more than {seconds:g} s to arrive.", seconds or 0)
 
-def _too_slow(seconds: float) -> RequestTimeout:
-    return RequestTimeout(f"The body took more than {seconds:g} s to arrive.", seconds)
+        return await until_disconnect(receive, _read(receive, limit), Deadline(seconds), too_slow)
 
 
 async def _read(receive: Receive, limit: int) -> bytes:

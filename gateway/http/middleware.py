@@ -11,6 +11,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.deadline import Deadline, set_deadline
 from gateway.errors import CrossSiteRequest
 from gateway.observability import request_id
 from gateway.observability.recorder import Recorder
@@ -39,16 +40,19 @@ def new_id() -> bytes:
 
 class RequestRecorder:
     """The layer around everything, failures included. Each request gets an id, its own where it brings a sane one, and
-    each answer the security headers that it does not set itself; `eyes` are told of both."""
+    each answer the security headers that it does not set itself; the `recorder` is told of both. The request's deadline
+    is so many seconds from here."""
 
-    def __init__(self, app: ASGIApp, eyes: Recorder) -> None:
+    def __init__(self, app: ASGIApp, recorder: Recorder, deadline_seconds: float | None = None) -> None:
         self.app = app
-        self.eyes = eyes
+        self.recorder = recorder
+        self.deadline_seconds = deadline_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        set_deadline(scope, Deadline(self.deadline_seconds))
         brought = b""
         for name, value in scope["headers"]:
             if name == REQUEST_ID:
@@ -56,7 +60,9 @@ class RequestRecorder:
                 break
         id_ = brought if SANE.fullmatch(brought) else new_id()
         request_id.set(id_.decode())
-        record = None if self.eyes.closed else self.eyes.begin(scope["method"], scope["path"], scope["headers"])
+        record = (
+            None if self.recorder.is_idle else self.recorder.begin(scope["method"], scope["path"], scope["headers"])
+        )
 
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -76,10 +82,10 @@ class RequestRecorder:
             await self.app(scope, receive, watched)
         finally:
             if record is not None:
-                self.eyes.end(record)
+                self.recorder.end(record)
 
 
-class Direct:
+class ExactPath:
     """Leads one address straight to what answers there, before anything else looks at the request."""
 
     def __init__(self, app: ASGIApp, path: str, endpoint: ASGIApp) -> None:

@@ -41,7 +41,7 @@ class Recorder:
         self.slow_seconds = slow_seconds or float("inf")
 
     @property
-    def closed(self) -> bool:
+    def is_idle(self) -> bool:
         """True where nobody would be told anything."""
         return not (self.access_log or self.metrics or self.traces or self.slow_seconds < float("inf"))
 

@@ -18,12 +18,12 @@ from gateway.database.migrate import migrate
 from gateway.database.replicas import Affinity
 from gateway.database.statements import CompiledStatement
 from gateway.database.tables import batches
-from gateway.execution.history import history_pages
 from gateway.http.explorer import gallery
 from gateway.reading.exporting import export_lines
 from gateway.reading.pages import Order, Slice
 from gateway.reading.questions import PageOf
 from gateway.reading.reader import Reader
+from gateway.rest.history import read_page
 from gateway.settings import Settings
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key
@@ -200,8 +200,7 @@ async def test_what_is_exported_is_imported_wherever_rows_lie(placed: _Asked, tm
 async def test_every_statement_of_an_organization_reads_one_place(placed: _Asked) -> None:
     await replace(placed, history(3))
     places: set[str] = set()
-    async for _ in history_pages(Reader(placed, OURS), identifier(0xBA, 1)):
-        pass
+    await read_page(Reader(placed, OURS), identifier(0xBA, 1))
     asked: dict[str, Any] = {"filter": {"attempts": {"some": {}}}, "bucket": "DAY", "zone": "UTC", "hosts": 5}
     await data(placed, EVERYTHING, **asked)
     some = {"callbackDeliveries": {"some": {}, "none": {"overdue": True}}}

@@ -16,6 +16,7 @@ from graphql import (
     GraphQLString,
 )
 
+from gateway.deadline import Deadline
 from gateway.errors import BatchNotFound, MethodNotAllowed
 from gateway.execution.documents import Documents
 from gateway.execution.limits import Limits
@@ -154,7 +155,7 @@ async def test_only_so_many_failures_are_reported() -> None:
 
 @pytest.mark.parametrize("field", ["hang", "hangPolitely"])
 async def test_the_deadline_answers_even_where_nothing_can_be_cleaned_up(field: str) -> None:
-    answer = await ask("{ok " + field + "}", deadline=0.01)
+    answer = await ask("{ok " + field + "}", deadline=Deadline(0.01))
     assert answer.outcome is Outcome.TIMED_OUT
     assert answer.body["errors"][0]["extensions"] == {"code": "DEADLINE_EXCEEDED", "limit": 0.01, "actual": None}
     assert "fewer rows" in answer.body["errors"][0]["message"]
@@ -162,12 +163,12 @@ async def test_the_deadline_answers_even_where_nothing_can_be_cleaned_up(field: 
 
 
 async def test_an_answer_in_time_is_not_touched_by_the_deadline() -> None:
-    assert (await ask("{ok}", deadline=5)).outcome is Outcome.COMPLETE
+    assert (await ask("{ok}", deadline=Deadline(5))).outcome is Outcome.COMPLETE
 
 
 async def test_who_gives_up_takes_the_work_along() -> None:
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(ask("{hangPolitely}", deadline=60), 0.01)
+        await asyncio.wait_for(ask("{hangPolitely}", deadline=Deadline(60)), 0.01)
 
 
 async def test_what_may_only_read_runs_no_mutation() -> None:

@@ -35,9 +35,9 @@ async def test_key_stands_for_its_organization_and_its_scopes(database: Database
     (key,) = await list_keys(database)
     viewer = Viewer(OURS, frozenset({READ, "runs:read"}), key.id)
     credentials = Credentials(database)
-    assert await credentials.viewer(token, None) == viewer
+    assert await credentials.authenticate(token, None) == viewer
     for spelled in (OURS, OURS.upper(), OURS.replace("-", ""), f"{{{OURS}}}", f"urn:uuid:{OURS}"):
-        assert await credentials.viewer(token, spelled) == viewer
+        assert await credentials.authenticate(token, spelled) == viewer
 
 
 @pytest.mark.parametrize(
@@ -58,12 +58,12 @@ async def test_request_is_refused(
 ) -> None:
     await create_key(database, OURS, "test", [READ], "the-key")
     with pytest.raises(refusal):
-        await Credentials(database).viewer(token, organization)
+        await Credentials(database).authenticate(token, organization)
 
 
 async def test_key_without_the_scope_reads_nothing(database: Database) -> None:
     await create_key(database, OURS, "test", ["runs:read"], "the-key")
-    viewer = await Credentials(database).viewer("the-key", None)
+    viewer = await Credentials(database).authenticate("the-key", None)
     with pytest.raises(PermissionDenied):
         viewer.require(READ)
 
@@ -117,23 +117,23 @@ async def test_token_and_key_are_told_apart_by_their_form(database: Database) ->
     credentials = Credentials(database, tokens_of(settings))
     await create_key(database, OURS, "test", [READ], "the-key")
     token = issuer.token(org_id=OURS, scope=READ)
-    assert (await credentials.viewer(token, None)).credential == "jwt:ada"
-    assert (await credentials.viewer("the-key", None)).scopes == {READ}
+    assert (await credentials.authenticate(token, None)).credential == "jwt:ada"
+    assert (await credentials.authenticate("the-key", None)).scopes == {READ}
     with pytest.raises(Unauthorized):
-        await Credentials(database).viewer(token, None)
+        await Credentials(database).authenticate(token, None)
 
 
 async def test_revoked_key_is_refused_once_what_was_remembered_is_old(database: Database) -> None:
     clock = Clock()
     credentials = Credentials(database, cache_seconds=15, clock=clock)
     await create_key(database, OURS, "test", [READ], "the-key")
-    await credentials.viewer("the-key", None)
+    await credentials.authenticate("the-key", None)
     await revoke_key(database, (await list_keys(database))[0].id)
     clock.now += 14.9
-    await credentials.viewer("the-key", None)
+    await credentials.authenticate("the-key", None)
     clock.now += 0.1
     with pytest.raises(Unauthorized):
-        await credentials.viewer("the-key", None)
+        await credentials.authenticate("the-key", None)
 
 
 async def test_credential_is_looked_up_once_a_while(database: Database) -> None:
@@ -141,9 +141,9 @@ async def test_credential_is_looked_up_once_a_while(database: Database) -> None:
     await create_key(database, OURS, "test", [READ], "the-key")
     with statements(database) as seen:
         for _ in range(3):
-            await credentials.viewer("the-key", None)
+            await credentials.authenticate("the-key", None)
             with pytest.raises(Unauthorized):
-                await credentials.viewer("unknown", None)
+                await credentials.authenticate("unknown", None)
     assert len([statement for statement in seen if "api_keys" in statement]) == 2
 
 
@@ -152,13 +152,13 @@ async def test_token_is_remembered_no_longer_than_it_is_good(database: Database)
     settings = Settings(jwt_public_key=issuer.pem, jwt_issuer=ISSUER, jwt_leeway_seconds=0, jwt_audience=AUDIENCE)
     credentials = Credentials(database, tokens_of(settings), cache_seconds=15, clock=clock)
     token = issuer.token(org_id=OURS, exp=issuer.claims()["iat"] + 10)
-    await credentials.viewer(token, None)
+    await credentials.authenticate(token, None)
     credentials.tokens = None
     clock.now += 9
-    await credentials.viewer(token, None)
+    await credentials.authenticate(token, None)
     clock.now += 2
     with pytest.raises(Unauthorized):
-        await credentials.viewer(token, None)
+        await credentials.authenticate(token, None)
 
 
 def test_oldest_make_room_and_old_ones_are_gone() -> None:

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from starlette.types import Message
 
+from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded
-from gateway.execution.run import too_late
 from gateway.http.disconnect import until_disconnect
 
 
@@ -33,7 +33,7 @@ async def test_work_handles_each_failure_that_it_waits_for() -> None:
                 seen.append(str(failure))
         return seen
 
-    assert await until_disconnect(silence, work(), 30, too_late) == ["gone"] * 3
+    assert await until_disconnect(silence, work(), Deadline(30)) == ["gone"] * 3
 
 
 async def test_work_that_has_failed_before_meets_its_deadline() -> None:
@@ -44,4 +44,4 @@ async def test_work_that_has_failed_before_meets_its_deadline() -> None:
             await asyncio.Event().wait()
 
     with pytest.raises(DeadlineExceeded):
-        await until_disconnect(silence, work(), 0.05, too_late)
+        await until_disconnect(silence, work(), Deadline(0.05))

@@ -142,12 +142,12 @@ async def test_a_slow_operation_is_a_warning_with_its_document(url: str, written
 
 @pytest.mark.parametrize(("answered_after", "lines"), [(4.0, 0), (6.0, 1)])
 def test_a_client_that_takes_long_to_read_makes_nothing_slow(written: Lines, answered_after: float, lines: int) -> None:
-    eyes = Recorder(slow_seconds=5)
-    record = eyes.begin("GET", f"/v1/batches/{BATCH}/callback", ())
+    recorder = Recorder(slow_seconds=5)
+    record = recorder.begin("GET", f"/v1/batches/{BATCH}/callback", ())
     record.started -= 10
     record.begun = record.started + answered_after
     record.status = 200
-    eyes.end(record)
+    recorder.end(record)
     assert len(written.of("slow")) == lines
 
 

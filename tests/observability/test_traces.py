@@ -36,7 +36,7 @@ def url(sqlite_template: Path, tmp_path: Path) -> str:
 async def traced(url: str, **options: Any) -> AsyncIterator[tuple[httpx.AsyncClient, InMemorySpanExporter]]:
     """A client of a gateway, and the spans that it makes."""
     app, kept = create_app(settings(url)), InMemorySpanExporter()
-    app.eyes.traces = Traces("sqlite", SimpleSpanProcessor(kept), **options)  # type: ignore[attr-defined]
+    app.recorder.traces = Traces("sqlite", SimpleSpanProcessor(kept), **options)  # type: ignore[attr-defined]
     headers = {"Authorization": f"Bearer {KEY}"}
     async with (
         app.router.lifespan_context(app),

@@ -1,6 +1,7 @@
 """The frozen endpoint answers what its twin answers, byte for byte, whatever is stored."""
 
 import asyncio
+import gc
 import json
 import logging
 import secrets
@@ -21,14 +22,14 @@ from sqlalchemy import select, text
 from gateway.app import create_app
 from gateway.database.engine import Database
 from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches
-from gateway.http.legacy import UsageReport
 from gateway.http.middleware import HEADERS
 from gateway.reading.history import PAGE
+from gateway.rest.endpoint import UsageReport
 from gateway.settings import Settings
 from gateway.viewer import READ, Viewer
 from gateway.writing.api_keys import create_key, list_keys
 from gateway.writing.demo import write_sample
-from tests.support.rows import OURS, START, Rows, attempt, batch, delivery, history, store
+from tests.support.rows import OURS, START, Rows, attempt, batch, delivery, history, identifier, store
 from tests.support.serving import serving
 from tests.support.twin import create_twin
 
@@ -465,7 +466,7 @@ def test_history_that_breaks_off_is_not_taken_for_whole(database_url: str) -> No
 
 
 async def test_use_of_the_endpoint_is_logged_once_a_credential(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "gateway.http.legacy")
+    caplog.set_level(logging.INFO, "gateway.rest.endpoint")
     use = UsageReport()
     for credential in ("a-key", "another-key", "a-key"):
         use.count(Viewer(OURS, frozenset([READ]), credential))
@@ -480,12 +481,37 @@ async def test_use_of_the_endpoint_is_logged_once_a_credential(caplog: pytest.Lo
 async def test_what_was_not_logged_yet_is_logged_when_the_gateway_stops(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "gateway.http.legacy")
+    caplog.set_level(logging.INFO, "gateway.rest.endpoint")
     path = f"/v1/batches/{await stored_batch(database)}/callback"
     app = create_app(Settings(database_url=database.url.render_as_string(hide_password=False)))
     async with app.router.lifespan_context(app), client_of(app) as client:
         assert (await client.get(path, headers={"Authorization": f"Bearer {KEY}"})).json() == []
         (key,) = await list_keys(database)
-    assert [record.getMessage() for record in caplog.records if record.name == "gateway.http.legacy"] == [
+    assert [record.getMessage() for record in caplog.records if record.name == "gateway.rest.endpoint"] == [
         f"legacy endpoint used: credential={key.id} requests=1"
     ]
+
+
+@pytest.mark.parametrize("deliveries", [3, 2 * PAGE + 1], ids=["one page", "three pages"])
+async def test_an_answer_leaves_nothing_behind_on_the_event_loop(database: Database, deliveries: int) -> None:
+    """A generator that nobody closes makes the loop finish it in a task of its own, during another request."""
+    await store(database, history(1, deliveries=deliveries, attempts=1))
+    key = await create_key(database, OURS, "a client", [READ])
+    closed: list[Any] = []
+    hooks = sys.get_asyncgen_hooks()
+    app = create_app(Settings(database_url=database.url.render_as_string(hide_password=False)))
+    transport = httpx.ASGITransport(app)
+    headers = {"Authorization": f"Bearer {key}"}
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers) as client,
+    ):
+        sys.set_asyncgen_hooks(finalizer=closed.append)
+        try:
+            for _ in range(3):
+                answer = await client.get(f"/v1/batches/{identifier(0xBA, 1)}/callback")
+                assert len(answer.json()) == deliveries
+            gc.collect()
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+    assert closed == []

@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI, HTTPException
 
 from gateway import errors
-from gateway.http import envelope
+from gateway.rest import envelope
 
 CONTRACT = {
     "BAD_REQUEST": 400,

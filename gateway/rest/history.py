@@ -4,10 +4,10 @@ What is not plainly what the contract says, anywhere on a page, is answered by t
 are the reference.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Raw
@@ -22,6 +22,7 @@ from gateway.execution.batches import RowBatch
 from gateway.execution.columns import ENCODER, Unplannable, Values, Write, are_utc, checked
 from gateway.reading.contract import AttemptDocument, DeliveryDocument, body_text, delivery_document, payload_json
 from gateway.reading.history import IN_SEQUENCE, PAGE, WHOLE_ATTEMPT, deliveries_of
+from gateway.reading.pages import Position
 from gateway.reading.questions import RowsOf
 from gateway.reading.reader import Reader
 
@@ -32,28 +33,29 @@ HYPHENS = (8, 13, 18, 23)
 NOTHING: Mapping[str, Values] = MappingProxyType({})
 
 
-async def history_pages(reader: Reader, batch_id: str, *, by_column: bool = True) -> AsyncIterator[tuple[int, bytes]]:
-    """All deliveries of a batch with all their attempts, oldest first, in pages: how many they are, and their JSON.
+class HistoryPage(NamedTuple):
+    """Some deliveries of a batch as a JSON array; `end` is where the next page goes on, None after the last page."""
 
-    At least one page comes, which is empty for a batch without deliveries, and for none; only the last is shorter than
-    `PAGE`.
-    """
-    after = None
-    while True:
-        rows = RowBatch(*await reader.fetch_columns(deliveries_of(PAGE, after), [batch_id]))
-        if not rows.size:
-            yield 0, b"[]"
-            return
-        ids = rows.column("id")
-        tries = RowBatch(*await reader.fetch_columns(ATTEMPTS, ids))
-        try:
-            page = _by_column(rows, tries) if by_column else _by_contract(rows, tries)
-        except (Unplannable, ValueError, OverflowError):
-            page = _by_contract(rows, tries)
-        yield rows.size, page
-        if rows.size < PAGE:
-            return
-        after = rows.column("created_at")[-1], ids[-1]
+    size: int
+    content: bytes
+    end: Position | None
+
+
+async def read_page(
+    reader: Reader, batch_id: str, after: Position | None = None, *, by_column: bool = True
+) -> HistoryPage:
+    """The next `PAGE` deliveries of a batch with all their attempts, oldest first; empty where there are no more."""
+    rows = RowBatch(*await reader.fetch_columns(deliveries_of(PAGE, after), [batch_id]))
+    if not rows.size:
+        return HistoryPage(0, b"[]", None)
+    ids = rows.column("id")
+    tries = RowBatch(*await reader.fetch_columns(ATTEMPTS, ids))
+    try:
+        content = _by_column(rows, tries) if by_column else _by_contract(rows, tries)
+    except (Unplannable, ValueError, OverflowError):
+        content = _by_contract(rows, tries)
+    end = (rows.column("created_at")[-1], ids[-1]) if rows.size == PAGE else None
+    return HistoryPage(rows.size, content, end)
 
 
 def _by_contract(rows: RowBatch, tries: RowBatch) -> bytes:

@@ -6,10 +6,10 @@ streamed, so that memory stays bounded; anything shorter has a `Content-Length`,
 
 import logging
 import re
-import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -18,17 +18,17 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.database.engine import Database
+from gateway.deadline import Deadline, deadline_of
 from gateway.errors import ClientError
-from gateway.execution.history import history_pages
-from gateway.execution.run import too_late, within
 from gateway.http.credentials import Credentials
 from gateway.http.disconnect import until_disconnect
-from gateway.http.envelope import ErrorResponse, refusal, unexpected
 from gateway.observability.metrics import Metrics
 from gateway.observability.record import exchange
 from gateway.reading.contract import DeliveryDocument
-from gateway.reading.history import PAGE, require_batch
+from gateway.reading.history import require_batch
 from gateway.reading.reader import Reader
+from gateway.rest.envelope import ErrorResponse, refusal, unexpected
+from gateway.rest.history import HistoryPage, read_page
 from gateway.viewer import Viewer
 
 logger = logging.getLogger(__name__)
@@ -65,56 +65,76 @@ class UsageReport:
             logger.info("legacy endpoint used: credential=%s requests=%d", credential, number)
 
 
-class History:
-    """Answers with the history of a batch, beginning within `deadline` seconds, and going on in no more a page; without
-    `by_column` by the contract's classes alone."""
+class HistoryResponder:
+    """Answers with the history of a batch; without `by_column` by the contract's classes alone.
 
-    def __init__(self, database: Database, use: UsageReport, deadline: float, *, by_column: bool = True) -> None:
-        self.use = use
+    The answer begins before the request's deadline, and goes on in no more than `seconds` a page.
+    """
+
+    def __init__(self, database: Database, use: UsageReport, seconds: float, *, by_column: bool = True) -> None:
+        self._use = use
         self._database = database
-        self._deadline = deadline
+        self._seconds = seconds
         self._by_column = by_column
 
-    async def respond(self, receive: Receive, viewer: Viewer, batch_id: str, began: float) -> Response:
-        """The answer to a request that began then, by `time.monotonic`; `BatchNotFound` where the viewer's organization
-        has no such batch."""
+    async def respond(self, scope: Scope, receive: Receive, viewer: Viewer, batch_id: str) -> Response:
+        """The answer to a request; `BatchNotFound` where the viewer's organization has no such batch."""
+        self._use.count(viewer)
         reader = Reader(self._database, viewer.organization_id)
-        pages = history_pages(reader, batch_id, by_column=self._by_column)
 
-        async def first_page() -> tuple[int, bytes]:
-            size, first = await anext(pages)
-            if not size:
+        async def first_page() -> HistoryPage:
+            page = await read_page(reader, batch_id, by_column=self._by_column)
+            if not page.size:
                 await require_batch(reader, batch_id)
-            return size, first
+            return page
 
         try:
-            left = max(0.0, began + self._deadline - time.monotonic())
-            size, first = await until_disconnect(receive, first_page(), left, lambda _: too_late(self._deadline))
+            page = await until_disconnect(receive, first_page(), deadline_of(scope))
         except ClientDisconnect:
             return Response(status_code=CLIENT_GONE)
-        if size < PAGE:
-            return Response(first, media_type="application/json")
-        return StreamingResponse(_joined(first, pages, self._deadline), media_type="application/json")
+        if page.end is None:
+            return Response(page.content, media_type="application/json")
+        return ClosedStream(self._joined(page, reader, batch_id), media_type="application/json")
+
+    async def _joined(self, page: HistoryPage, reader: Reader, batch_id: str) -> AsyncGenerator[bytes]:
+        """One array out of many. A page that is late, as any other failure, ends the connection before the array."""
+        yield page.content[:-1]
+        while page.end is not None:
+            work = read_page(reader, batch_id, page.end, by_column=self._by_column)
+            page = await Deadline(self._seconds).run(work)
+            if page.size:
+                yield b"," + page.content[1:-1]
+        yield b"]"
 
 
-class Direct:
+class ClosedStream(StreamingResponse):
+    """A streamed answer whose generator is closed by the request that began it, however it ends.
+
+    Starlette leaves that to the event loop, which does it in a task of its own during somebody else's request.
+    """
+
+    async def stream_response(self, send: Send) -> None:
+        async with aclosing(cast("AsyncGenerator[bytes]", self.body_iterator)):
+            await super().stream_response(send)
+
+
+class CachedCallerShortcut:
     """Answers what legacy clients ask most, before FastAPI looks at it: a batch by its canonical id, with a credential
     that was checked a moment ago. Everything else is left to the route."""
 
-    def __init__(self, app: ASGIApp, credentials: Credentials, history: History) -> None:
+    def __init__(self, app: ASGIApp, credentials: Credentials, history: HistoryResponder) -> None:
         self.app = app
         self.credentials = credentials
         self.history = history
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = PATH.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "GET" else None
-        viewer = None if found is None else self.credentials.remembered(scope["headers"])
+        viewer = None if found is None else self.credentials.cached_viewer(scope["headers"])
         if found is None or viewer is None:
             await self.app(scope, receive, send)
             return
-        self.history.use.count(viewer)
         try:
-            response = await self.history.respond(receive, viewer, found[1], time.monotonic())
+            response = await self.history.respond(scope, receive, viewer, found[1])
         except ClientError as error:
             response = refusal(error)
         except Exception as failure:  # noqa: BLE001 - as everywhere, nothing of it may be sent
@@ -122,7 +142,7 @@ class Direct:
         await response(scope, receive, send)
 
 
-def router(credentials: Credentials, history: History) -> APIRouter:
+def router(credentials: Credentials, history: HistoryResponder) -> APIRouter:
     """The routes of the REST face."""
     routes = APIRouter()
 
@@ -137,26 +157,9 @@ def router(credentials: Credentials, history: History) -> APIRouter:
         responses=ERRORS,
     )
     async def get_batch_callback_deliveries(
-        request: Request,
-        began: Annotated[float, Depends(_now)],  # before the credential is looked up
-        viewer: Annotated[Viewer, Depends(credentials.reader)],
-        batch_id: UUID,
+        request: Request, viewer: Annotated[Viewer, Depends(credentials.require_viewer)], batch_id: UUID
     ) -> Response:
         """All callbacks of a batch, oldest first, each with all its attempts."""
-        history.use.count(viewer)
-        return await history.respond(request.receive, viewer, str(batch_id), began)
+        return await history.respond(request.scope, request.receive, viewer, str(batch_id))
 
     return routes
-
-
-async def _now() -> float:
-    return time.monotonic()
-
-
-async def _joined(first: bytes, pages: AsyncIterator[tuple[int, bytes]], deadline: float) -> AsyncIterator[bytes]:
-    """One array out of many. A page that is late, as any other failure, ends the connection before the array does."""
-    yield first[:-1]
-    while (page := await within(deadline, anext(pages, None))) is not None:
-        if page[0]:
-            yield b"," + page[1][1:-1]
-    yield b"]"

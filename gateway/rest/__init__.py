@@ -1,0 +1,1 @@
+"""The frozen REST endpoint, `GET /v1/batches/{batch_id}/callback`, for legacy clients."""

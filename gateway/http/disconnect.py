@@ -8,7 +8,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from gateway.deadline import Deadline
-from gateway.errors import GatewayError
+from gateway.errors import RequestFailed
 
 T = TypeVar("T")
 
@@ -19,7 +19,7 @@ async def until_disconnect(
     receive: Receive,
     work: Coroutine[Any, Any, T],
     deadline: Deadline,
-    exceeded: Callable[[], GatewayError] | None = None,
+    exceeded: Callable[[], RequestFailed] | None = None,
 ) -> T:
     """The result of some work, for a request whose body is read or is of no interest.
 

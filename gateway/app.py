@@ -104,6 +104,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
             ):
                 yield
         finally:
+            await graphql_endpoint.writes.finish()
             for opened in {database, keys}:
                 await opened.close()
             if recorder.traces is not None:

@@ -6,14 +6,23 @@ ordinary executor, whose answers are the reference.
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from enum import Enum, auto
 from inspect import isawaitable
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import msgspec
-from graphql import DocumentNode, ExecutionResult, GraphQLError, OperationType, VariableDefinitionNode, execute
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    OperationType,
+    VariableDefinitionNode,
+    execute,
+    subscribe,
+)
 
 from gateway.deadline import Deadline
 from gateway.errors import (
@@ -174,6 +183,46 @@ async def execute_prepared(
         if context.rows is not None:
             context.rows.stop()
     return answer
+
+
+async def subscribe_prepared(
+    prepared: PreparedOperation, documents: Documents, context: Context
+) -> Answer | AsyncGenerator[Answer]:
+    """Begin a subscription: its answers, one for each event, or the one answer that refuses it.
+
+    A failure ends the stream after the answer that tells it. Whoever takes the answers closes the generator.
+    """
+    limits = documents.limits
+    begun = subscribe(
+        documents.schema,
+        prepared.document,
+        context_value=context,
+        variable_values=prepared.variables,
+        operation_name=prepared.operation_name,
+        max_coercion_errors=limits.errors,
+        hide_suggestions=not documents.introspection,
+    )
+    results = await begun if isawaitable(begun) else begun
+    if isinstance(results, ExecutionResult):
+        return _answer(results, limits.errors, tell=documents.introspection)
+    return _answers(cast("AsyncGenerator[ExecutionResult]", results), documents, context)
+
+
+async def _answers(
+    results: AsyncGenerator[ExecutionResult], documents: Documents, context: Context
+) -> AsyncGenerator[Answer]:
+    most, tell = documents.limits.errors, documents.introspection
+    try:
+        async with aclosing(results):
+            async for result in results:
+                yield _answer(result, most, tell=tell)
+    except ClientError as error:
+        yield refuse(error)
+    except Exception as failure:  # noqa: BLE001 - whatever it is, nothing of it may be sent
+        yield Answer({"errors": [unexpected(failure)]}, Outcome.INVALID)
+    finally:
+        if context.rows is not None:
+            context.rows.stop()
 
 
 async def _by_plan(prepared: PreparedOperation, documents: Documents, context: Context) -> Answer | None:

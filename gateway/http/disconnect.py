@@ -42,6 +42,12 @@ async def until_disconnect(
         watch.end()
 
 
+async def disconnected(receive: Receive) -> None:
+    """Wait until the client hangs up."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 class EagerCoroutine(Generic[T]):
     """A coroutine that has been run to where it first waits, or to its end."""
 
@@ -99,8 +105,7 @@ class _Watch:
         self._watching = asyncio.ensure_future(self._wait())
 
     async def _wait(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+        await disconnected(self._receive)
         self.gone = True
         self._cancel()
 

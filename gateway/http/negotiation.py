@@ -11,6 +11,7 @@ from gateway.errors import ClientError, NotAcceptable, UnsupportedMediaType
 
 JSON = "application/json"
 RESPONSE_JSON = "application/graphql-response+json"
+EVENT_STREAM = "text/event-stream"
 COST_HEADER = "x-graphql-cost"
 AUTHORIZATION = b"authorization"
 READ_ONCE = frozenset(
@@ -27,13 +28,15 @@ Pairs = tuple[tuple[bytes, bytes], ...]
 class RequestHead:
     """How to answer, for which organization, and what is wrong with the body before it is read.
 
-    `media` is what the client prefers, or what to refuse it with.
+    `media` is what the client prefers for one answer, or what to refuse it with; `takes_events` where it names
+    `text/event-stream` for a stream of them.
     """
 
     media: str | NotAcceptable
     organization: str | None
     wants_cost: bool
     unreadable: ClientError | None
+    takes_events: bool
 
 
 def read_request_head(scope: Scope, get_needs_accept: bool) -> tuple[RequestHead, str | None, str]:
@@ -74,6 +77,7 @@ def _read(pairs: Pairs, strict: bool) -> RequestHead:
         headers.get("x-organization-id"),
         headers.get(COST_HEADER, "") not in {"", "0"},
         _unreadable(headers),
+        takes_events(headers.getlist("accept")),
     )
 
 
@@ -110,6 +114,12 @@ def negotiate(accept: list[str], *, strict: bool = False) -> str:
     if quality <= 0:
         raise NotAcceptable(f"Answers are {RESPONSE_JSON} or {JSON}: name one of them in Accept.")
     return media
+
+
+def takes_events(accept: list[str]) -> bool:
+    """Whether a client names the media type of streams; a wildcard does not: it means one answer."""
+    named = (parse_media_type(part) for part in ",".join(accept).split(","))
+    return any(kind == EVENT_STREAM and _quality(given.get("q", "1")) > 0 for kind, given in named)
 
 
 def parse_media_type(text: str) -> tuple[str, Mapping[str, str]]:

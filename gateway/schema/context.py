@@ -14,16 +14,41 @@ from gateway.viewer import READ_SECRETS, Viewer
 
 
 class Context(msgspec.Struct, frozen=True):
-    """Who asks, and the reader of their organization. Both None where a request without a credential is let in."""
+    """Who asks, and the reader of their organization. Both None where a request without a credential is let in.
+
+    `writes` is true while a mutation is executed.
+    """
 
     viewer: Viewer | None
     rows: Reader | None
+    writes: bool = False
 
     @classmethod
     def of(cls, viewer: Viewer, database: Database, now: datetime | None = None) -> "Context":
         """The context of one request of a viewer, at some instant or else now."""
         sees_secrets = READ_SECRETS in viewer.scopes
         return cls(viewer, Reader(database, viewer.organization_id, now, sees_secrets=sees_secrets))
+
+    def for_writing(self) -> "Context":
+        """The context of a mutation, which reads what it has written."""
+        if self.viewer is None or self.rows is None:
+            return self
+        scope = self.rows.scope
+        reader = Reader(self.rows.database, scope.organization, scope.now, sees_secrets=scope.sees_secrets, newest=True)
+        return Context(self.viewer, reader, writes=True)
+
+    def writable(self, scope: str) -> Database:
+        """The database, to write to, for a viewer whose credential carries the scope.
+
+        Raises `Unauthorized`, `ImpersonationReadOnly` and `PermissionDenied`; and `RuntimeError` for a field that is
+        no mutation's.
+        """
+        if self.viewer is None or self.rows is None:
+            raise Unauthorized
+        self.viewer.require_write(scope)
+        if not self.writes:
+            raise RuntimeError("only mutations write")
+        return self.rows.database
 
     @property
     def known_viewer(self) -> Viewer:

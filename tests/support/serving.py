@@ -1,8 +1,9 @@
 """A gateway that really listens, for tests that speak HTTP."""
 
+import asyncio
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from threading import Thread
 from typing import Any
 
@@ -21,3 +22,16 @@ def serving(app: Any) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+@asynccontextmanager
+async def serving_here(app: Any) -> AsyncIterator[int]:
+    """Serve the app on a free port on this event loop meanwhile, for apps that share what belongs to it; the port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, http="httptools", ws="none", lifespan="off", log_config=None))
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        await task

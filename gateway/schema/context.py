@@ -17,7 +17,7 @@ class Context(msgspec.Struct, frozen=True):
     """Who asks, and the reader of their organization. Both None where a request without a credential is let in."""
 
     viewer: Viewer | None
-    rows: Reader | None
+    reader_or_none: Reader | None
 
     @classmethod
     def of(cls, viewer: Viewer, database: Database, now: datetime | None = None) -> "Context":
@@ -34,16 +34,19 @@ class Context(msgspec.Struct, frozen=True):
 
     def unless_secret(self, mask: Callable[[str], str], text: str | None) -> str | None:
         """A text that may hold credentials: as it is for viewers with `batches:read_secrets`, masked for all others."""
-        if text is None or (self.rows is not None and self.rows.scope.sees_secrets):
-            return text
-        return mask(text)
+        return text if text is None or self.sees_secrets else mask(text)
+
+    @property
+    def sees_secrets(self) -> bool:
+        """Whether the viewer has the scope `batches:read_secrets`."""
+        return self.reader_or_none is not None and self.reader_or_none.scope.sees_secrets
 
     @property
     def reader(self) -> Reader:
         """The reader of the viewer's organization; `Unauthorized` where nobody is known."""
-        if self.rows is None:
+        if self.reader_or_none is None:
             raise Unauthorized
-        return self.rows
+        return self.reader_or_none
 
 
 Info = strawberry.Info[Context, Any]

@@ -35,7 +35,7 @@ from gateway.errors import (
 )
 from gateway.execution.documents import Documents, Operation, more_errors
 from gateway.execution.limits import check_cost, check_variables
-from gateway.execution.plan import plan_of
+from gateway.execution.plan.compiler import plan_of
 from gateway.observability import request_id
 from gateway.observability.record import exchange
 from gateway.schema.context import Context
@@ -180,8 +180,8 @@ async def execute_prepared(
     except (StatementTimeout, Unavailable) as error:
         answer = refuse(error, OUTCOMES[error.status])
     finally:
-        if context.rows is not None:
-            context.rows.stop()
+        if context.reader_or_none is not None:
+            context.reader_or_none.stop()
     return answer
 
 
@@ -221,14 +221,14 @@ async def _answers(
     except Exception as failure:  # noqa: BLE001 - whatever it is, nothing of it may be sent
         yield Answer({"errors": [unexpected(failure)]}, Outcome.INVALID)
     finally:
-        if context.rows is not None:
-            context.rows.stop()
+        if context.reader_or_none is not None:
+            context.reader_or_none.stop()
 
 
 async def _by_plan(prepared: PreparedOperation, documents: Documents, context: Context) -> Answer | None:
     """The answer that the operation's plan makes; None where there is no plan, or it meets what it was not made for."""
     operation, schema = prepared.operation, documents.schema
-    if context.rows is None:
+    if context.reader_or_none is None:
         return None
     variables = operation.variables(schema, prepared.variables)
     if isinstance(variables, list):
@@ -242,7 +242,7 @@ async def _by_plan(prepared: PreparedOperation, documents: Documents, context: C
         raise
     except Exception as odd:  # noqa: BLE001 - whatever it is, the ordinary executor says it in its own words
         logger.debug("answered without its plan: %r", odd)
-        context.rows.start_over()
+        context.reader_or_none.start_over()
         return None
     exchange.get().planned = True
     return Answer(b'{"data":%b}' % data, Outcome.COMPLETE)

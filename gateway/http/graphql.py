@@ -216,7 +216,7 @@ class GraphQL:
             return ()
         return (
             (b"x-graphql-path", b"planned" if answer.planned else b"ordinary"),
-            (b"x-graphql-statements", b"%d" % (context.rows.statements if context.rows else 0)),
+            (b"x-graphql-statements", b"%d" % (context.reader_or_none.statements if context.reader_or_none else 0)),
         )
 
     def may_see_cost(self, context: Context) -> bool:

@@ -20,7 +20,7 @@ class Context(msgspec.Struct, frozen=True):
     """
 
     viewer: Viewer | None
-    rows: Reader | None
+    reader_or_none: Reader | None
     writes: bool = False
 
     @classmethod
@@ -31,10 +31,10 @@ class Context(msgspec.Struct, frozen=True):
 
     def for_writing(self) -> "Context":
         """The context of a mutation, which reads what it has written."""
-        if self.viewer is None or self.rows is None:
+        if self.viewer is None or self.reader_or_none is None:
             return self
-        scope = self.rows.scope
-        reader = Reader(self.rows.database, scope.organization, scope.now, sees_secrets=scope.sees_secrets, newest=True)
+        read, scope = self.reader_or_none, self.reader_or_none.scope
+        reader = Reader(read.database, scope.organization, scope.now, sees_secrets=scope.sees_secrets, newest=True)
         return Context(self.viewer, reader, writes=True)
 
     def writable(self, scope: str) -> Database:
@@ -43,12 +43,10 @@ class Context(msgspec.Struct, frozen=True):
         Raises `Unauthorized`, `ImpersonationReadOnly` and `PermissionDenied`; and `RuntimeError` for a field that is
         no mutation's.
         """
-        if self.viewer is None or self.rows is None:
-            raise Unauthorized
-        self.viewer.require_write(scope)
+        self.known_viewer.require_write(scope)
         if not self.writes:
             raise RuntimeError("only mutations write")
-        return self.rows.database
+        return self.reader.database
 
     @property
     def known_viewer(self) -> Viewer:
@@ -59,16 +57,19 @@ class Context(msgspec.Struct, frozen=True):
 
     def unless_secret(self, mask: Callable[[str], str], text: str | None) -> str | None:
         """A text that may hold credentials: as it is for viewers with `batches:read_secrets`, masked for all others."""
-        if text is None or (self.rows is not None and self.rows.scope.sees_secrets):
-            return text
-        return mask(text)
+        return text if text is None or self.sees_secrets else mask(text)
+
+    @property
+    def sees_secrets(self) -> bool:
+        """Whether the viewer has the scope `batches:read_secrets`."""
+        return self.reader_or_none is not None and self.reader_or_none.scope.sees_secrets
 
     @property
     def reader(self) -> Reader:
         """The reader of the viewer's organization; `Unauthorized` where nobody is known."""
-        if self.rows is None:
+        if self.reader_or_none is None:
             raise Unauthorized
-        return self.rows
+        return self.reader_or_none
 
 
 Info = strawberry.Info[Context, Any]

@@ -94,6 +94,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         try:
             credentials.has_keys = await make_ready(settings, database, keys)
+            await credentials.open()
             if settings.is_development and credentials.has_keys:
                 explorer.config = await explorer_config(database, keys)
             async with (
@@ -120,7 +121,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     envelope.install(app)
     history = legacy.History(database, legacy_use, settings.deadline_seconds, by_column=settings.plans)
     app.include_router(legacy.router(credentials, history))
-    app.include_router(probes.router(database, keys))
+    app.include_router(probes.router(database, keys, credentials))
     if eyes.metrics is not None:
         app.include_router(metrics.router(eyes.metrics))
     endpoint = graphql(settings, database, credentials, explorer)

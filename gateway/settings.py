@@ -237,7 +237,9 @@ class Settings(BaseSettings):
         "that long.",
     )
     jwt_keys_url: str | None = Field(
-        default=None, description="Where the JWKS document is whose keys sign tokens. Set one of these three, or none."
+        default=None,
+        description="Where the JWKS document is whose keys sign tokens, or the issuer's discovery document. Set one of "
+        "these three, or none.",
     )
     jwt_keys_file: Path | None = Field(
         default=None, description="A file with the keys that sign tokens: a JWKS document, or one public key as PEM."

@@ -125,6 +125,8 @@ class GraphQL:
             if not isinstance(head.media, str):
                 raise head.media
             media = head.media
+            if isinstance(authorization, Unauthorized):
+                raise authorization
             began = time.monotonic()
             context = await self.context(authorization, head.organization)
             looked_up = time.monotonic() - began

@@ -21,7 +21,8 @@
     │       ├── UnsupportedMediaType            415  UNSUPPORTED_MEDIA_TYPE
     │       ├── StatementTimeout                504  DEADLINE_EXCEEDED
     │       ├── Unavailable                     503  UNAVAILABLE
-    │       │   └── Overloaded                  503  OVERLOADED
+    │       │   ├── Overloaded                  503  OVERLOADED
+    │       │   └── KeysUnavailable             503  UNAVAILABLE
     │       ├── RateLimited                     429  RATE_LIMITED
     │       ├── CrossSiteRequest                403  CROSS_SITE_REQUEST
     │       ├── PersistedQueryNotFound          400  PERSISTED_QUERY_NOT_FOUND
@@ -30,7 +31,9 @@
     │       ├── OperationNotFound               400  OPERATION_NOT_FOUND
     │       ├── IntrospectionDisabled           400  INTROSPECTION_DISABLED
     │       └── LimitExceeded                   400  with the numbers `limit` and `actual`
+    │           ├── AddressLimitExceeded        414  ADDRESS_LIMIT_EXCEEDED
     │           ├── BodyLimitExceeded           413  BODY_LIMIT_EXCEEDED
+    │           ├── HeadLimitExceeded           431  HEAD_LIMIT_EXCEEDED
     │           ├── LengthLimitExceeded         400  LENGTH_LIMIT_EXCEEDED
     │           ├── TokenLimitExceeded          400  TOKEN_LIMIT_EXCEEDED
     │           ├── DepthLimitExceeded          400  DEPTH_LIMIT_EXCEEDED
@@ -264,6 +267,20 @@ class BodyLimitExceeded(LimitExceeded):
     status = 413
 
 
+class AddressLimitExceeded(LimitExceeded):
+    """The address of the request has too many bytes."""
+
+    code = "ADDRESS_LIMIT_EXCEEDED"
+    status = 414
+
+
+class HeadLimitExceeded(LimitExceeded):
+    """What comes before the body has too many bytes or headers."""
+
+    code = "HEAD_LIMIT_EXCEEDED"
+    status = 431
+
+
 class LengthLimitExceeded(LimitExceeded):
     """The document has too many characters."""
 
@@ -333,7 +350,8 @@ class StatementTimeout(ClientError):
 
 
 class Unavailable(ClientError):
-    """The database does not answer just now; the same request may succeed later: in `retry_after` seconds, perhaps."""
+    """What has to be asked, mostly the database, does not answer just now; the same request may succeed later: in
+    `retry_after` seconds, perhaps."""
 
     status = 503
     retry_after: ClassVar[int] = 1
@@ -346,6 +364,16 @@ class Unavailable(ClientError):
 
 class Overloaded(Unavailable):
     """There is more to do than the database can take: refused at once, so that what is under way is answered."""
+
+
+class KeysUnavailable(Unavailable):
+    """Nobody can tell whether a token is good: the keys that sign tokens were never read."""
+
+    code = "UNAVAILABLE"
+    retry_after = 10  # they are not asked for more often
+
+    def __init__(self, message: str = "The keys that sign tokens cannot be read just now.") -> None:
+        super().__init__(message)
 
 
 class InternalError(RequestFailed):

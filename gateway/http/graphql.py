@@ -141,6 +141,8 @@ class GraphQL:
                 media = head.media
             elif not head.takes_events:
                 raise head.media
+            if isinstance(authorization, Unauthorized):
+                raise authorization
             deadline = deadline_of(scope)
             context = await self.context(authorization, head.organization, deadline)
             asker = context.viewer.credential if context.viewer else str((scope.get("client") or ("",))[0])

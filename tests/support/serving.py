@@ -11,10 +11,13 @@ import uvicorn
 
 
 @contextmanager
-def serving(app: Any) -> Iterator[str]:
-    """Serve the app on a free port meanwhile; its address. Connections wait in the backlog until it has started."""
+def serving(app: Any, http: Any = "h11") -> Iterator[str]:
+    """Serve the app on a free port meanwhile; its address. Connections wait in the backlog until it has started.
+
+    `http` is the protocol, uvicorn's name for one or a class.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, http="h11", ws="none", lifespan="on", log_config=None))
+    server = uvicorn.Server(uvicorn.Config(app, http=http, ws="none", lifespan="on", log_config=None))
     thread = Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

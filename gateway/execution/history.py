@@ -4,7 +4,7 @@ What is not plainly what the contract says, anywhere on a page, is answered by t
 are the reference.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -15,13 +15,14 @@ from pydantic import BaseModel, TypeAdapter
 from sqlalchemy import Boolean, Integer, Table, Text
 from sqlalchemy.types import TypeEngine
 
+from gateway.database.statements import ODD, CompiledStatement
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import batch_callback_delivery_attempts as attempts
 from gateway.database.types import AnyRow, Id, UtcDateTime
 from gateway.execution.batches import RowBatch
 from gateway.execution.columns import ENCODER, Unplannable, Values, Write, are_utc, checked
 from gateway.reading.contract import AttemptDocument, DeliveryDocument, body_text, delivery_document, payload_json
-from gateway.reading.history import IN_SEQUENCE, PAGE, WHOLE_ATTEMPT, deliveries_of
+from gateway.reading.history import IN_SEQUENCE, OLDEST_FIRST, PAGE, WHOLE_ATTEMPT, deliveries_of
 from gateway.reading.loaders import Reader, RowsOf
 
 DOCUMENTS = TypeAdapter(list[DeliveryDocument])
@@ -39,26 +40,30 @@ async def history_pages(reader: Reader, batch_id: str, *, by_column: bool = True
     """
     after = None
     while True:
-        rows = RowBatch(*await reader.read(deliveries_of(PAGE, after), [batch_id]))
-        if not rows.size:
+        prepared, raw = await reader.read(deliveries_of(PAGE, after), [batch_id])
+        if not raw:
             yield 0, b"[]"
             return
-        ids = rows.column("id")
-        tries = RowBatch(*await reader.read(ATTEMPTS, ids))
         try:
-            page = _by_column(rows, tries) if by_column else _by_contract(rows, tries)
-        except (Unplannable, ValueError, OverflowError):
-            page = _by_contract(rows, tries)
+            rows = RowBatch(prepared, raw)
+        except ODD:
+            rows = RowBatch(prepared, raw, whatever=True)
+        ids = rows.column("id")
+        tries = await reader.read(ATTEMPTS, ids)
+        try:
+            page = _by_column(rows, RowBatch(*tries)) if by_column else _by_contract(rows, *tries)
+        except (Unplannable, *ODD):
+            page = _by_contract(rows, *tries)
         yield rows.size, page
         if rows.size < PAGE:
             return
-        after = rows.column("created_at")[-1], ids[-1]
+        after = OLDEST_FIRST.place(deliveries.c, rows.column("created_at")[-1], ids[-1])
 
 
-def _by_contract(rows: RowBatch, tries: RowBatch) -> bytes:
+def _by_contract(rows: RowBatch, prepared: CompiledStatement, tries: Sequence[Sequence[Any]]) -> bytes:
     """The contract's classes: every value checked, one by one."""
     made: dict[str, list[AnyRow]] = {id_: [] for id_ in rows.column("id")}
-    for attempt in tries.rows():
+    for attempt in prepared.rows(tries):
         made[attempt.delivery_id].append(attempt)
     return DOCUMENTS.dump_json([delivery_document(row, made[row.id]) for row in rows.rows()])
 

@@ -4,10 +4,10 @@ A filter keeps the rows that satisfy everything it names; what is null or left o
 as parameters only, and a list is one parameter however long.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, exists, func, not_, or_, select
@@ -37,6 +37,9 @@ class Filter(Protocol):
         ...
 
 
+F = TypeVar("F", bound=Filter)
+
+
 @dataclass(frozen=True)
 class IdFilter:
     """Keeps rows by an id."""
@@ -50,7 +53,7 @@ class IdFilter:
             object.__setattr__(self, "eq", _canonical(self.eq))
         for name in ("in_", "not_in"):
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, tuple(map(_canonical, getattr(self, name))))
+                object.__setattr__(self, name, _as_set(map(_canonical, getattr(self, name))))
 
     def on(self, column: ColumnElement[Any]) -> Conditions:
         yield from _listed(column, self.eq, self.in_, self.not_in)
@@ -68,7 +71,7 @@ class TextFilter:
     def __post_init__(self) -> None:
         for name in ("in_", "not_in"):
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, tuple(getattr(self, name)))
+                object.__setattr__(self, name, _as_set(getattr(self, name)))
         _storable(self.eq, *(self.in_ or ()), *(self.not_in or ()))
 
     def on(self, column: ColumnElement[Any]) -> Conditions:
@@ -188,6 +191,9 @@ class CallbackAttemptFilter:
     error_message: ContainsFilter | None = given("By the error message, as the viewer sees it.", "errorMessage")
     created_at: TimeFilter | None = given("By when the attempt was made.", "createdAt")
 
+    def __post_init__(self) -> None:
+        _forget_empty(self)
+
     def conditions(self, scope: Visibility) -> Conditions:
         shown = func.coalesce(attempts.c.error_message_masked, attempts.c.error_message)
         seen = attempts.c.error_message if scope.sees_secrets else shown
@@ -236,6 +242,9 @@ class CallbackDeliveryFilter:
     )
     event: TextFilter | None = given("By the event that the body tells, such as `batch.failed`.", "event")
     attempts: CallbackAttemptsFilter | None = given("By the delivery's attempts.")
+
+    def __post_init__(self) -> None:
+        _forget_empty(self)
 
     def conditions(self, scope: Visibility) -> Conditions:
         start = None if self.callback_url is None else self.callback_url.starts_with
@@ -304,6 +313,9 @@ class BatchFilter:
         "By the batch's callback deliveries.", "callbackDeliveries"
     )
 
+    def __post_init__(self) -> None:
+        _forget_empty(self)
+
     def conditions(self, scope: Visibility) -> Conditions:
         yield from _on_columns(self, batches.c)
         if self.callback_deliveries is not None:
@@ -331,6 +343,25 @@ def _on_columns(filter_: Any, columns: Any) -> Conditions:
             yield columns[declared.name].is_(value)
         else:
             yield from value.on(columns[declared.name])
+
+
+def _as_set(values: Iterable[str]) -> tuple[str, ...]:
+    """The values of a list in which neither order nor repetition means anything: equal lists are one question."""
+    return tuple(sorted(set(values)))
+
+
+def _forget_empty(filter_: Any) -> None:
+    """Leave out what restricts nothing: `statusCode: {}`. (`some: {}` does, so that it is never left out.)"""
+    for declared in fields(filter_):
+        value = getattr(filter_, declared.name)
+        kind: Any = type(value)
+        if is_dataclass(kind) and kind is not MetadataFilter and value == kind():
+            object.__setattr__(filter_, declared.name, None)
+
+
+def unless_empty(filter_: F | None) -> F | None:
+    """The filter, or None for one that keeps everything."""
+    return None if filter_ is None or filter_ == type(filter_)() else filter_
 
 
 def _listed(

@@ -8,7 +8,7 @@ measured, never between two of them.
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Label, and_, func, or_, select
@@ -25,6 +25,7 @@ from gateway.reading.local_time import Stretch, edges, instant, zone_named
 from gateway.reading.visibility import Visibility
 
 PERCENTILES = (50, 95, 99)
+EARLIEST, LATEST = (int(datetime(year, 1, 2, tzinfo=UTC).timestamp()) for year in (2, 9998))
 MICROSECOND = timedelta(microseconds=1)
 
 # By another name: a filter's own subquery over attempts must not be taken for these.
@@ -213,15 +214,15 @@ class DeliveriesByHost(Question[list[tuple[str | None, Counts]]]):
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveriesBySlot(Question[dict[int, Counts]]):
-    """Counts of these deliveries by the second in which their slot of time starts."""
+class DeliveriesBySlot(Question[dict[int | None, Counts]]):
+    """Counts of these deliveries by the second in which their slot of time starts; None for what is no time."""
 
     where: Where
 
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return deliveries_by_slot(scope, self.where)
 
-    def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[dict[int, Counts]]:
+    def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[dict[int | None, Counts]]:
         return [{row.slot: _counts_in(row) for row in rows}] * len(ids)
 
 
@@ -257,7 +258,7 @@ async def timeline(reader: Reader, where: Where, stretch: Stretch, time_zone: st
     """The deliveries that `where` keeps by the local hour or day in which they were created, none left out.
 
     It runs over what `where.created_at` spans, and on a side where that is open, to the first or last delivery kept.
-    Empty where that is no time at all.
+    Empty where that is no time at all. A delivery that was created beyond the years 2 to 9998 is in none of them.
     """
     zone = zone_named(time_zone)
     try:
@@ -267,7 +268,9 @@ async def timeline(reader: Reader, where: Where, stretch: Stretch, time_zone: st
             if first > last:
                 return []
             bounds = edges(zone, stretch, first, last)
-        slots = await reader.ask_organization(DeliveriesBySlot(where))
+        found = await reader.ask_organization(DeliveriesBySlot(where))
+        # What is stored may be no time at all, or one that no zone has a calendar for.
+        slots = {slot: counted for slot, counted in found.items() if slot is not None and EARLIEST <= slot < LATEST}
         if not bounds:
             if not slots:
                 return []

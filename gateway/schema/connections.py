@@ -13,7 +13,7 @@ from sqlalchemy import Table
 
 from gateway.database.types import AnyRow
 from gateway.errors import ValidationFailed
-from gateway.reading.filters import Filter
+from gateway.reading.filters import Filter, unless_empty
 from gateway.reading.loaders import CountUpTo, PageOf
 from gateway.reading.pages import Cursors, Order, Page, Slice
 from gateway.schema.context import Info
@@ -129,7 +129,7 @@ class Connection(Generic[T]):
         page: PageArguments,
     ) -> "Connection[T]":
         """The same with these columns."""
-        order = rows.usual if order_by is None else order_by.order()
+        where, order = unless_empty(where), rows.usual if order_by is None else order_by.order()
         cursors = Cursors.of(rows.table.name, where, order)
         question = PageOf(rows.table, columns, where, order, page.slice(cursors, rows.table, order))
         return cls(of=rows.of, question=question, cursors=cursors)

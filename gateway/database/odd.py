@@ -9,6 +9,7 @@ Rows are ordered by what the database holds: `stored` is that, for cursors.
 """
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from gateway.errors import UnreadableValue
 FIRST = datetime.min.replace(tzinfo=UTC)
 LAST = datetime.max.replace(tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+AS_WRITTEN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 LAST_NUMBER = 2**63 - 1
 BEYOND_64_BITS = 2**63
 LARGEST = 2**31 - 1  # that a column of whole numbers is declared to hold
@@ -85,6 +87,8 @@ def read_time(stored: Any, *, nullable: bool) -> datetime:
         except ValueError:
             pass
         else:
+            if AS_WRITTEN.fullmatch(stored):
+                return time
             try:
                 return OddTime.at(time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC), stored)
             except OverflowError:

@@ -4,8 +4,9 @@ A filter keeps the rows that satisfy everything it names; what is null or left o
 as parameters only, and a list is one parameter however long.
 """
 
+import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
@@ -37,6 +38,7 @@ class Filter(Protocol):
         ...
 
 
+PLAIN_HOST = re.compile(r"[a-z0-9.-]+(?::[0-9]+)?")
 F = TypeVar("F", bound=Filter)
 
 
@@ -268,10 +270,12 @@ class CallbackDeliveryFilter:
         """The host that the URLs asked for have: it follows from them, and there is an index on it."""
         if self.callback_url is None:
             return None
-        if self.callback_url.eq is not None:
-            return host_of(self.callback_url.eq)
-        start = self.callback_url.starts_with or ""
-        return host_of(start) if start.count("/") >= 3 else None
+        url, start = self.callback_url.eq, self.callback_url.starts_with or ""
+        if url is None and start.count("/") < 3:
+            return None
+        host = host_of(start if url is None else url)
+        # Of any other host earlier versions may have kept another spelling.
+        return host if host is not None and PLAIN_HOST.fullmatch(host) else None
 
 
 @dataclass(frozen=True)
@@ -355,7 +359,7 @@ def _forget_empty(filter_: Any) -> None:
     for declared in fields(filter_):
         value = getattr(filter_, declared.name)
         kind: Any = type(value)
-        if is_dataclass(kind) and kind is not MetadataFilter and value == kind():
+        if hasattr(kind, "__dataclass_fields__") and kind is not MetadataFilter and value == kind():
             object.__setattr__(filter_, declared.name, None)
 
 

@@ -19,7 +19,6 @@ from gateway.database.engine import Database
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import batch_callback_delivery_attempts as attempts
 from gateway.database.tables import batches, metadata
-from gateway.reading.contract import body_payload
 from gateway.writing.derived import derived_columns, masked_error
 from tests.support.rows import OURS, START, THEIRS, Rows, attempt, batch, delivery, identifier, store
 from tests.support.strategies import MOMENTS
@@ -291,7 +290,7 @@ class _Maker:
             updated_at=self.maybe_time(),
             completed_at=self.maybe_time(),
             payload_bytes=body,
-            **derived_columns(url, body_payload(body)),
+            **derived_columns(url, body),
         )
         return {**row, "org_id": self.organization(of["org_id"])}
 

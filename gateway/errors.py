@@ -20,6 +20,7 @@
     │       ├── ValidationFailed                422  VALIDATION_ERROR
     │       ├── UnsupportedMediaType            415  UNSUPPORTED_MEDIA_TYPE
     │       ├── StatementTimeout                504  DEADLINE_EXCEEDED
+    │       ├── UnreadableValue                 500  UNREADABLE_VALUE
     │       ├── Unavailable                     503  UNAVAILABLE
     │       │   ├── Overloaded                  503  OVERLOADED
     │       │   └── KeysUnavailable             503  UNAVAILABLE
@@ -172,6 +173,16 @@ class Conflict(ClientError):
     """The state of things contradicts the request."""
 
     status = 409
+
+
+class UnreadableValue(ClientError):
+    """A stored value is not what its place in the answer holds; it spoils that place alone."""
+
+    code = "UNREADABLE_VALUE"
+    status = 500
+
+    def __init__(self, message: str = "The stored value does not fit the field's type.") -> None:
+        super().__init__(message)
 
 
 class ValidationFailed(ClientError):

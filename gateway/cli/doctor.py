@@ -23,6 +23,7 @@ from gateway.doctor.findings import Finding, Severity, by_severity
 from gateway.doctor.server import inspect_replicas, inspect_surroundings
 from gateway.doctor.statements import inspect_plans
 from gateway.doctor.tables import inspect_tables
+from gateway.doctor.values import inspect_values
 from gateway.errors import DatabaseUnavailable, OperatorError, SchemaBehind
 from gateway.http.tokens import tokens_of
 from gateway.settings import Settings
@@ -69,6 +70,7 @@ async def examine(settings: Settings) -> tuple[str, list[Finding]]:
             ]
         if all(found.weight is not Severity.ERROR for found in findings):
             findings += await inspect_plans(rows)
+            findings += await inspect_values(rows)
         findings += await inspect_replicas(rows)
     finally:
         for opened in {rows, keys}:

@@ -317,7 +317,8 @@ def _floored_seconds(element: _TimeSlot, compiler: SQLCompiler, **options: Any) 
     # Literals, not parameters: PostgreSQL must see that what is selected is what is grouped by.
     column = compiler.process(element.clauses, **options)
     if compiler.dialect.name == "postgresql":
-        since, second = f"TIMESTAMPTZ '{SLOTS_SINCE}'", f"floor(extract(epoch FROM {column}))::bigint"
+        since = f"TIMESTAMPTZ '{SLOTS_SINCE}'"
+        second = f"CASE WHEN isfinite({column}) THEN floor(extract(epoch FROM {column}))::bigint END"
     else:
         # Without the fraction, which strftime would round.
         since, second = f"'{SLOTS_SINCE}'", f"CAST(strftime('%s', substr({column}, 1, 19)) AS INTEGER)"
@@ -327,7 +328,8 @@ def _floored_seconds(element: _TimeSlot, compiler: SQLCompiler, **options: Any) 
 def time_slot(column: ColumnElement[Any]) -> ColumnElement[int]:
     """The second since 1970 in which the quarter of an hour starts that the instant in the column lies in.
 
-    Before 1980, when clocks differed by other amounts than quarters of an hour, it is the second itself.
+    Before 1980, when clocks differed by other amounts than quarters of an hour, it is the second itself. Null for what
+    is no instant.
     """
     return _TimeSlot(column)
 

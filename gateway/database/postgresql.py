@@ -1,21 +1,23 @@
 """Reading from one PostgreSQL server: asyncpg's own connections, each statement prepared once on each of them."""
 
 import asyncio
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 from asyncpg import exceptions
 
+from gateway.database.odd import MICROSECOND, OddTime, read_json, read_microseconds
 from gateway.database.pool import SECONDS_TO_STOP, Pool
 from gateway.errors import Overloaded, StatementTimeout, Unavailable
 
 logger = logging.getLogger(__name__)
 
 SECONDS_TO_CONNECT = 5.0
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL counts microseconds from then on
 STATEMENTS = 500  # prepared on a connection; a list asked for in an order, with a filter, is one
 LOST = (
     OSError,
@@ -126,8 +128,21 @@ class PostgreSQL:
             server_settings=self._session,
         )
         for kind in ("json", "jsonb"):
-            await connection.set_type_codec(kind, encoder=str, decoder=json.loads, schema="pg_catalog")
+            await connection.set_type_codec(kind, encoder=str, decoder=read_json, schema="pg_catalog")
+        # asyncpg's own fails at a year that Python has not, and with it all rows of the statement. This one takes
+        # 0.54 µs a value, asyncpg's 0.59.
+        await connection.set_type_codec(
+            "timestamptz", encoder=_to_microseconds, decoder=_from_microseconds, schema="pg_catalog", format="tuple"
+        )
         return connection
+
+
+def _from_microseconds(value: tuple[int]) -> datetime:
+    return read_microseconds(EPOCH, value[0])
+
+
+def _to_microseconds(time: datetime) -> tuple[int]:
+    return (time.stored if isinstance(time, OddTime) else (time - EPOCH) // MICROSECOND,)
 
 
 async def close(connection: Any) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -56,18 +56,23 @@ class SQLite:
         if text not in self._slow:
             try:
                 return self._run_here(text, arguments)
-            except sqlite3.OperationalError:
+            except sqlite3.OperationalError as failure:
+                if _is_no_utf8(failure):
+                    with suppress(sqlite3.OperationalError):
+                        return self._run_here(text, arguments, _any_text)
                 # Interrupted, since it takes long; or the file is busy, for which a thread waits, or out of order.
                 self._slow[text] = True
         connection = await self.pool.take()
         try:
-            rows: Any = await connection.execute_fetchall(text, arguments)
+            rows = await _fetch(connection, text, arguments)
         except asyncio.CancelledError:
             self.pool.settle(self._settle(connection))
             raise
         except sqlite3.OperationalError as failure:
             self.pool.give(connection)
-            if failure.sqlite_errorcode == sqlite3.SQLITE_ERROR:  # the statement's own fault
+            if (
+                getattr(failure, "sqlite_errorcode", sqlite3.SQLITE_ERROR) == sqlite3.SQLITE_ERROR
+            ):  # the statement's own fault
                 raise
             raise _unavailable(failure) from failure
         except BaseException:
@@ -88,12 +93,15 @@ class SQLite:
     def cut(self) -> None:
         """There is nothing between the gateway and a file."""
 
-    def _run_here(self, text: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
+    def _run_here(
+        self, text: str, arguments: Sequence[Any], text_factory: Callable[[bytes], str] = str
+    ) -> list[tuple[Any, ...]]:
         if self._here is None:
             self._here = self._open(busy_ms=0)
             self._here.execute(f"PRAGMA cache_size = -{CACHE_KB}")
             self._here.set_progress_handler(self._is_late, STEPS)
         self._until = time.thread_time() + SECONDS_HERE, time.perf_counter() + SECONDS_WAITED
+        self._here.text_factory = text_factory
         return self._here.execute(text, arguments).fetchall()
 
     def _is_late(self) -> bool:
@@ -123,6 +131,29 @@ class SQLite:
         except sqlite3.OperationalError as failure:
             raise _unavailable(failure) from failure
         return await aiosqlite.Connection(lambda: self._open(BUSY_MS), iter_chunk_size=64)
+
+
+async def _fetch(connection: aiosqlite.Connection, text: str, arguments: Sequence[Any]) -> Any:
+    try:
+        return await connection.execute_fetchall(text, arguments)
+    except sqlite3.OperationalError as failure:
+        if not _is_no_utf8(failure):
+            raise
+    connection.text_factory = _any_text
+    try:
+        return await connection.execute_fetchall(text, arguments)
+    finally:
+        connection.text_factory = str
+
+
+def _is_no_utf8(failure: sqlite3.OperationalError) -> bool:
+    """Whether a text could not be read, and with it no row. Reading each text by a function of ours takes 550 ns
+    instead of 420."""
+    return str(failure).startswith("Could not decode to UTF-8")
+
+
+def _any_text(stored: bytes) -> str:
+    return str(stored, "utf-8", "replace")
 
 
 def _unavailable(failure: sqlite3.OperationalError) -> Unavailable:

@@ -1,17 +1,24 @@
-"""Column types whose Python values are the same on every database: ids are strings, times are UTC, bodies are bytes."""
+"""Column types whose Python values are the same on every database: ids are strings, times are UTC, bodies are bytes.
 
+What a database holds may be none of them: SQLite takes any value in any column, PostgreSQL has years and numbers that
+Python or GraphQL has not. `gateway.database.odd` says what stands for those.
+"""
+
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from operator import attrgetter
 from typing import Any, ClassVar
 
-from sqlalchemy import CHAR, BindParameter, ColumnElement, DateTime, Numeric, Row, Select, String, Text
+from sqlalchemy import CHAR, BigInteger, BindParameter, ColumnElement, DateTime, Numeric, Row, Select, String, Text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
+
+from gateway.database.odd import LAST, LAST_NUMBER, OddTime
 
 AnyRow = Row[*tuple[Any, ...]]
 AnySelect = Select[*tuple[Any, ...]]
@@ -78,6 +85,8 @@ class Id(TypeDecorator[str]):
 
 
 zone_of = attrgetter("tzinfo")
+WRITTEN = 27  # characters of a time on SQLite
+MARKS = {4: "-", 7: "-", 10: "T", 13: ":", 16: ":", 19: ".", 26: "Z"}
 
 
 def _in_utc(value: datetime) -> datetime:
@@ -104,6 +113,10 @@ class UtcDateTime(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         if value is None:
             return None
+        if isinstance(value, OddTime):
+            if dialect.name != "postgresql":
+                return value.stored
+            return value if isinstance(value.stored, int) else LAST  # which no row of PostgreSQL's has
         if value.tzinfo is None:
             raise ValueError(f"a time without a time zone: {value.isoformat()}")
         value = value.astimezone(UTC)
@@ -114,15 +127,36 @@ class UtcDateTime(TypeDecorator[datetime]):
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         return None if value is None else self.readers[dialect.name](value)
 
-    def read_column(self, values: Sequence[Any], dialect: Dialect) -> list[datetime | None]:
-        """What the driver returned for many rows, at once."""
-        read = self.readers[dialect.name]
-        try:
-            if dialect.name == "postgresql" and set(map(zone_of, values)) == {UTC}:
-                return list(values)
-            return list(map(read, values))
-        except (TypeError, AttributeError):
-            return [None if value is None else read(value) for value in values]
+    def read_column(self, values: Sequence[Any], dialect: Dialect) -> Sequence[datetime | None]:
+        """What the gateway's own driver returned for many rows, at once. `ValueError` or `TypeError` where one of them
+        is not in the form that is written."""
+        texts = [value for value in values if value is not None] if None in values else values
+        if not texts:
+            return values
+        if dialect.name == "postgresql":
+            if set(map(zone_of, texts)) != {UTC}:
+                raise ValueError("a time without a time zone")
+            return values
+        joined = "".join(texts)
+        if len(joined) != WRITTEN * len(texts) or any(
+            joined[place::WRITTEN] != mark * len(texts) for place, mark in MARKS.items()
+        ):
+            raise ValueError("a time in another form")  # which is ordered differently
+        read = datetime.fromisoformat
+        return list(map(read, values)) if texts is values else [None if text is None else read(text) for text in values]
+
+
+class AnyNumber(TypeDecorator[int]):
+    """A whole number of 64 bits as a parameter; on SQLite whatever stands in its place."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        return value if isinstance(value, int) or dialect.name != "postgresql" else LAST_NUMBER
+
+
+PLAIN_DIGITS = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 
 
 class DecimalString(TypeDecorator[str]):
@@ -138,8 +172,14 @@ class DecimalString(TypeDecorator[str]):
         return Decimal(value) if value is not None and dialect.name == "postgresql" else value
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002
-        return _digits
+        return lambda value: None if value is None else digits(value)
 
 
-def _digits(value: Any) -> Any:
-    return format(value, "f") if isinstance(value, Decimal) else value
+def digits(value: Decimal | str) -> str:
+    """The decimal digits of a number; one of Python's errors where it is none, or infinite."""
+    if isinstance(value, str) and PLAIN_DIGITS.fullmatch(value):
+        return value
+    number = Decimal(value)
+    if not number.is_finite():
+        raise ValueError(value)
+    return format(number, "f")

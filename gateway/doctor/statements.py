@@ -46,6 +46,7 @@ COUNTED = 1_000
 GATHERED = 10  # parents
 SAMPLED = 1_000  # batches
 ID = frozenset({"id"})
+ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)  # others may be no time that Python has
 NOBODY = "00000000-0000-0000-0000-000000000000"
 NEWEST = Order("created_at", descending=True)
 BATCHES, DELIVERIES, ATTEMPTS = batches, batch_callback_deliveries, batch_callback_delivery_attempts
@@ -175,7 +176,9 @@ async def _sample(connection: AsyncConnection) -> Sample:
     some = select(BATCHES.c.org_id).limit(SAMPLED).subquery()
     most = select(some.c.org_id).group_by(some.c.org_id).order_by(func.count().desc(), some.c.org_id).limit(1)
     organization = (await connection.execute(most)).scalar() or NOBODY
-    ours = select(BATCHES.c.id, BATCHES.c.created_at).where(BATCHES.c.org_id == organization)
+    ours = select(BATCHES.c.id, BATCHES.c.created_at).where(
+        BATCHES.c.org_id == organization, BATCHES.c.created_at.between(*ANY_TIME)
+    )
     newest = (await connection.execute(ours.order_by(BATCHES.c.created_at.desc(), BATCHES.c.id.desc()).limit(10))).all()
     if not newest:
         return Sample()

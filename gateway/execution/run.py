@@ -32,6 +32,7 @@ from gateway.errors import (
     MethodNotAllowed,
     StatementTimeout,
     Unavailable,
+    UnreadableValue,
 )
 from gateway.execution.documents import Documents, Operation, more_errors
 from gateway.execution.limits import check_cost, check_variables
@@ -291,13 +292,23 @@ def format_error(error: GraphQLError, *, tell: bool = True) -> dict[str, Any]:
     """
     cause = _cause(error)
     place = {key: value for key, value in error.formatted.items() if key in {"locations", "path"}}
+    if isinstance(cause, UnreadableValue):
+        return _unreadable(cause, error, place)
     if isinstance(cause, ClientError):
         return {"message": cause.message, **place, "extensions": cause.extensions}
     found_by_executor = isinstance(cause, GraphQLError) and (cause.nodes or error.path is None)
     if found_by_executor or _is_of_variable(error):
         # Only what the executor finds wrong with the document or its variables names their nodes.
         return {"message": error.message if tell else _brief(error), **place, "extensions": {"code": BAD_INPUT}}
+    if isinstance(cause, GraphQLError):
+        # A scalar of GraphQL's own does not take the value, which its words would tell.
+        return _unreadable(UnreadableValue(), error, place)
     return {**unexpected(cause, error.path), **place}
+
+
+def _unreadable(cause: UnreadableValue, error: GraphQLError, place: dict[str, Any]) -> dict[str, Any]:
+    logger.warning("a value does not fit its field: request %s at %s", request_id.get(), error.path)
+    return {"message": cause.message, **place, "extensions": cause.extensions}
 
 
 def _cause(error: GraphQLError) -> BaseException:

@@ -9,10 +9,10 @@ it stands: names of another code base, enums without a title, a string that says
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -28,6 +28,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from gateway.database.odd import Unreadable
 from gateway.database.types import AnyRow
 
 logger = logging.getLogger(__name__)
@@ -137,16 +138,32 @@ class DeliveryDocument(BaseModel):
 
 
 def delivery_document(delivery: AnyRow, attempts: Iterable[AnyRow]) -> DeliveryDocument:
-    """The document of a whole delivery row and its attempts' whole rows."""
+    """The document of a whole delivery row and its attempts' whole rows. What cannot be read is null."""
     body = delivery.payload_bytes
-    return DeliveryDocument.model_validate(
-        {
-            **delivery._mapping,
-            "payload_bytes": body_text(body),
-            "payload": body_payload(body),
-            "attempts": [attempt._mapping for attempt in attempts],
-        }
-    )
+    values = {
+        **delivery._mapping,
+        "payload_bytes": body_text(body),
+        "payload": body_payload(body),
+        "attempts": [_readable(AttemptDocument, attempt._asdict()) for attempt in attempts],
+    }
+    return _readable(DeliveryDocument, values)
+
+
+D = TypeVar("D", bound=BaseModel)
+
+
+def _readable(document: type[D], values: Mapping[str, Any]) -> D:
+    """The document of these values; null where one is not what the contract says, which the log tells."""
+    wrong = {name for name, value in values.items() if isinstance(value, Unreadable)}
+    readable = {**values, **dict.fromkeys(wrong)}
+    try:
+        read = document.model_validate(readable)
+    except ValidationError as invalid:
+        wrong |= {str(error["loc"][0]) for error in invalid.errors(include_url=False, include_context=False)}
+        read = document.model_validate({**readable, **dict.fromkeys(wrong)})
+    if wrong:
+        logger.warning("the row %s cannot be read whole: %s", values["id"], ", ".join(sorted(wrong)))
+    return read
 
 
 def body_text(body: bytes | None) -> str | None:

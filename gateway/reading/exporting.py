@@ -1,13 +1,16 @@
 """Batches with all that happened to them, as the lines that `gateway import` takes."""
 
+import logging
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain, islice
+from typing import Any
 
 from pydantic_core import to_json
 
 from gateway.database.engine import Database
+from gateway.database.odd import Unreadable
 from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches
 from gateway.database.types import AnyRow
 from gateway.errors import BatchNotFound
@@ -17,6 +20,8 @@ from gateway.reading.history import IN_SEQUENCE, OLDEST_FIRST, WHOLE_ATTEMPT, WH
 from gateway.reading.pages import Slice
 from gateway.reading.questions import PageOf, RowById, RowsOf
 from gateway.reading.reader import Reader
+
+logger = logging.getLogger(__name__)
 
 # What one statement returns must fit in memory, bodies included.
 BATCHES_AT_ONCE = 20
@@ -47,7 +52,7 @@ async def export_lines(
         deliveries = await reader.fetch(DELIVERIES, [batch.id for batch in page])
         documents = iter(await _documents(reader, list(chain.from_iterable(deliveries))))
         for batch, first in zip(page, deliveries, strict=True):
-            line = to_json(dict(batch._mapping))[:-1] + b',"callback_deliveries":['
+            line = to_json(_readable(batch))[:-1] + b',"callback_deliveries":['
             yield line + b",".join(islice(documents, len(first)))
             read, asked = first, FIRST_DELIVERIES
             while len(read) == asked:
@@ -56,6 +61,14 @@ async def export_lines(
                 for document in await _documents(reader, read):
                     yield b"," + document
             yield b"]}\n"
+
+
+def _readable(batch: AnyRow) -> dict[str, Any]:
+    """The columns of a batch; null where one cannot be read, which the log tells."""
+    wrong = [name for name, value in batch._mapping.items() if isinstance(value, Unreadable)]
+    if wrong:
+        logger.warning("the batch %s cannot be read whole: %s", batch.id, ", ".join(wrong))
+    return {**batch._mapping, **dict.fromkeys(wrong)}
 
 
 async def _documents(reader: Reader, deliveries: Sequence[AnyRow]) -> list[bytes]:

@@ -5,7 +5,8 @@ as parameters only, and a list is one parameter however long: filters that diffe
 statement, by `Filter.parameterised`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
@@ -52,6 +53,7 @@ from gateway.reading.visibility import Visibility
 Conditions = Iterator[ColumnElement[bool]]
 Values = Mapping[str, Any]
 F = TypeVar("F")
+PLAIN_HOST = re.compile(r"[a-z0-9.-]+(?::[0-9]+)?")
 
 
 def given(
@@ -156,7 +158,7 @@ class IdFilter(Parameterised):
             object.__setattr__(self, "eq", _canonical(self.eq))
         for name in ("in_", "not_in"):
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, tuple(map(_canonical, getattr(self, name))))
+                object.__setattr__(self, name, _as_set(map(_canonical, getattr(self, name))))
 
     def on(self, column: ColumnElement[Any]) -> Conditions:
         yield from _listed(column, self.eq, self.in_, self.not_in)
@@ -175,7 +177,7 @@ class TextFilter(Parameterised):
     def __post_init__(self) -> None:
         for name in ("in_", "not_in"):
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, tuple(getattr(self, name)))
+                object.__setattr__(self, name, _as_set(getattr(self, name)))
         _storable(self.eq, *(self.in_ or ()), *(self.not_in or ()))
 
     def on(self, column: ColumnElement[Any]) -> Conditions:
@@ -306,6 +308,9 @@ class CallbackAttemptFilter(Parameterised):
     error_message: ContainsFilter | None = given("By the error message, as the viewer sees it.")
     created_at: TimeFilter | None = given("By when the attempt was made.")
 
+    def __post_init__(self) -> None:
+        _forget_empty(self)
+
     def conditions(self, scope: Visibility) -> Conditions:
         shown = func.coalesce(attempts.c.error_message_masked, attempts.c.error_message)
         seen = attempts.c.error_message if scope.sees_secrets else shown
@@ -360,6 +365,9 @@ class CallbackDeliveryFilter(Parameterised):
     def parameterised(self, scope: Visibility, name: str = "where") -> tuple[Self, Values]:
         return super(CallbackDeliveryFilter, self._narrowed(scope)).parameterised(scope, name)
 
+    def __post_init__(self) -> None:
+        _forget_empty(self)
+
     def conditions(self, scope: Visibility) -> Conditions:
         narrowed = self._narrowed(scope)
         yield from _on_columns(narrowed, deliveries.c)
@@ -387,7 +395,10 @@ class CallbackDeliveryFilter(Parameterised):
             )
         whole = start if url.eq is None and start is not None and start.count("/") >= 3 else url.eq
         host = None if whole is None else host_of(whole)
-        return self if host is None or self.callback_host is not None else replace(self, callback_host=TextFilter(host))
+        # Of any other host earlier versions may have kept another spelling.
+        if host is None or not PLAIN_HOST.fullmatch(host) or self.callback_host is not None:
+            return self
+        return replace(self, callback_host=TextFilter(host))
 
 
 @keeps()
@@ -429,6 +440,9 @@ class BatchFilter(Parameterised):
     metadata: MetadataFilter | None = given("By one value in the batch's metadata.")
     callback_deliveries: CallbackDeliveriesFilter | None = given("By the batch's callback deliveries.", is_column=False)
 
+    def __post_init__(self) -> None:
+        _forget_empty(self)
+
     def conditions(self, scope: Visibility) -> Conditions:
         yield from _on_columns(self, batches.c)
         if self.callback_deliveries is not None:
@@ -456,6 +470,25 @@ def _on_columns(filter_: Any, columns: Any) -> Conditions:
             yield columns[name].is_(value)
         else:
             yield from value.on(columns[name])
+
+
+def _as_set(values: Iterable[str]) -> tuple[str, ...]:
+    """The values of a list in which neither order nor repetition means anything: equal lists are one question."""
+    return tuple(sorted(set(values)))
+
+
+def _forget_empty(filter_: Any) -> None:
+    """Leave out what restricts nothing: `statusCode: {}`. (`some: {}` does, so that it is never left out.)"""
+    for name, _, _ in DECLARED[type(filter_)]:
+        value = getattr(filter_, name)
+        kind: Any = type(value)
+        if isinstance(value, Parameterised) and kind is not MetadataFilter and value == kind():
+            object.__setattr__(filter_, name, None)
+
+
+def unless_empty(filter_: F | None) -> F | None:
+    """The filter, or None for one that keeps everything."""
+    return None if filter_ is None or filter_ == type(filter_)() else filter_
 
 
 def _listed(

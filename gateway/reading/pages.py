@@ -18,8 +18,9 @@ from uuid import UUID
 from sqlalchemy import BindParameter, ColumnElement, Integer, and_, bindparam, tuple_
 
 from gateway.database.dialects import GREATEST_INTEGER, GREATEST_TIME, or_greatest
-from gateway.database.types import AnyRow, Id, UtcDateTime
-from gateway.errors import BadCursor
+from gateway.database.odd import BEYOND_64_BITS, LAST, OddTime, Unreadable, UnreadableNumber, UnreadableTime
+from gateway.database.types import AnyNumber, AnyRow, Id, UtcDateTime
+from gateway.errors import BadCursor, UnreadableValue
 
 VERSION = 1
 Position = tuple[Any, str]
@@ -61,6 +62,8 @@ class Order:
         """The position of a value, which may be None, and an id."""
         if value is None:
             value = datetime.fromisoformat(GREATEST_TIME) if _is_time(columns[self.column]) else GREATEST_INTEGER
+        elif not isinstance(value, int | datetime):
+            value = UnreadableNumber(value)
         return value, id_
 
 
@@ -106,7 +109,10 @@ class Cursors:
     def encode(self, position: Position) -> str:
         """The cursor of a position."""
         value, id_ = position
-        plain = value.isoformat() if isinstance(value, datetime) else value
+        if isinstance(value, OddTime | Unreadable):
+            plain: Any = _written(value.stored)
+        else:
+            plain = value.isoformat() if isinstance(value, datetime) else value
         text = json.dumps([VERSION, self.binding, plain, id_], separators=(",", ":"))
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
@@ -122,16 +128,39 @@ class Cursors:
         if binding != self.binding:
             raise BadCursor(f"{argument} belongs to another list, filter or order: start again from the first page.")
         try:
+            if isinstance(value, list):
+                return (UnreadableTime.at(LAST, _read(value)) if _is_time(column) else _read(value)), str(UUID(id_))
             if _is_time(column):
                 time = datetime.fromisoformat(value)
                 if time.tzinfo is None:
                     raise ValueError(value)
                 return time.astimezone(UTC), str(UUID(id_))
-            if type(value) is not int or abs(value) > GREATEST_INTEGER:
+            if type(value) is not int or abs(value) >= BEYOND_64_BITS:
                 raise ValueError(value)
             return value, str(UUID(id_))
         except (ValueError, TypeError, AttributeError, OverflowError):
             raise BadCursor(f"{argument} is not a cursor: pass an `endCursor` or `startCursor` as it came.") from None
+
+
+def _written(stored: Any) -> list[Any]:
+    """What a database holds in the place of a value, as JSON that tells it from all values.
+
+    `UnreadableValue` for a text that is no UTF-8, whose place among others cannot be told to SQLite.
+    """
+    if isinstance(stored, str) and "\ufffd" in stored:
+        raise UnreadableValue
+    return ["bytes", stored.hex()] if isinstance(stored, bytes) else ["stored", stored]
+
+
+def _read(written: list[Any]) -> Any:
+    """The same back; `ValueError` for anything else."""
+    kind, stored = written
+    if kind == "bytes":
+        return bytes.fromhex(stored)
+    is_number = isinstance(stored, float) or (type(stored) is int and -BEYOND_64_BITS <= stored < BEYOND_64_BITS)
+    if kind != "stored" or not (is_number or isinstance(stored, str)):
+        raise ValueError(written)
+    return stored
 
 
 @lru_cache(maxsize=1_000)
@@ -152,14 +181,16 @@ def parameters(
 def _binds(position: Position, keys: Sequence[ColumnElement[Any]]) -> list[BindParameter[Any]]:
     """A position's two values as parameters, which they may be already."""
     return [
-        value if isinstance(value, BindParameter) else bindparam(None, value, type_=key.type)
+        value
+        if isinstance(value, BindParameter)
+        else bindparam(None, value, type_=AnyNumber() if isinstance(key.type, Integer) else key.type)
         for value, key in zip(position, keys, strict=True)
     ]
 
 
 @cache
 def _places(name: str, is_time: bool) -> Position:
-    value: Any = bindparam(f"{name}_value", type_=UtcDateTime() if is_time else Integer())
+    value: Any = bindparam(f"{name}_value", type_=UtcDateTime() if is_time else AnyNumber())
     id_: Any = bindparam(f"{name}_id", type_=Id())
     return value, id_
 

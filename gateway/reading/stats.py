@@ -8,7 +8,7 @@ measured, never between two of them.
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, ColumnElement, Label, and_, bindparam, func, or_, select
@@ -26,6 +26,7 @@ from gateway.reading.reader import Reader
 from gateway.reading.visibility import Visibility
 
 PERCENTILES = (50, 95, 99)
+EARLIEST, LATEST = (int(datetime(year, 1, 2, tzinfo=UTC).timestamp()) for year in (2, 9998))
 MICROSECOND = timedelta(microseconds=1)
 HOSTS: BindParameter[list[str]] = bindparam("hosts", type_=Texts())
 
@@ -235,8 +236,8 @@ class DeliveriesByHost(Question[list[tuple[str | None, Counts]]]):
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveriesBySlot(Question[dict[int, Counts]]):
-    """Counts of these deliveries by the second in which their slot of time starts."""
+class DeliveriesBySlot(Question[dict[int | None, Counts]]):
+    """Counts of these deliveries by the second in which their slot of time starts; None for what is no time."""
 
     where: Where
 
@@ -247,7 +248,7 @@ class DeliveriesBySlot(Question[dict[int, Counts]]):
         where, values = parameterised(self.where, scope)
         return replace(self, where=where), values
 
-    def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[dict[int, Counts]]:
+    def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[dict[int | None, Counts]]:
         return [{row.slot: _counts_in(row) for row in rows}] * len(ids)
 
 
@@ -294,7 +295,7 @@ async def timeline(reader: Reader, where: Where, stretch: Stretch, time_zone: st
     """The deliveries that `where` keeps by the local hour or day in which they were created, none left out.
 
     It runs over what `where.created_at` spans, and on a side where that is open, to the first or last delivery kept.
-    Empty where that is no time at all.
+    Empty where that is no time at all. A delivery that was created beyond the years 2 to 9998 is in none of them.
     """
     zone = zone_named(time_zone)
     try:
@@ -304,7 +305,9 @@ async def timeline(reader: Reader, where: Where, stretch: Stretch, time_zone: st
             if first > last:
                 return []
             bounds = edges(zone, stretch, first, last)
-        slots = await reader.load(DeliveriesBySlot(where))
+        found = await reader.load(DeliveriesBySlot(where))
+        # What is stored may be no time at all, or one that no zone has a calendar for.
+        slots = {slot: counted for slot, counted in found.items() if slot is not None and EARLIEST <= slot < LATEST}
         if not bounds:
             if not slots:
                 return []

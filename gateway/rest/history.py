@@ -4,7 +4,7 @@ What is not plainly what the contract says, anywhere on a page, is answered by t
 are the reference.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -15,13 +15,14 @@ from pydantic import BaseModel, TypeAdapter
 from sqlalchemy import Boolean, Integer, Table, Text
 from sqlalchemy.types import TypeEngine
 
+from gateway.database.statements import ODD, CompiledStatement
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import batch_callback_delivery_attempts as attempts
 from gateway.database.types import AnyRow, Id, UtcDateTime
 from gateway.execution.columns import ENCODER, Unplannable, Values, Write, are_utc, checked
 from gateway.execution.plan.batches import RowBatch
 from gateway.reading.contract import AttemptDocument, DeliveryDocument, body_text, delivery_document, payload_json
-from gateway.reading.history import IN_SEQUENCE, PAGE, WHOLE_ATTEMPT, deliveries_of
+from gateway.reading.history import IN_SEQUENCE, OLDEST_FIRST, PAGE, WHOLE_ATTEMPT, deliveries_of
 from gateway.reading.pages import Position
 from gateway.reading.questions import RowsOf
 from gateway.reading.reader import Reader
@@ -45,23 +46,29 @@ async def read_page(
     reader: Reader, batch_id: str, after: Position | None = None, *, by_column: bool = True
 ) -> HistoryPage:
     """The next `PAGE` deliveries of a batch with all their attempts, oldest first; empty where there are no more."""
-    rows = RowBatch(*await reader.fetch_columns(deliveries_of(PAGE, after), [batch_id]))
-    if not rows.size:
+    statement, raw = await reader.fetch_columns(deliveries_of(PAGE, after), [batch_id])
+    if not raw:
         return HistoryPage(0, b"[]", None)
-    ids = rows.column("id")
-    tries = RowBatch(*await reader.fetch_columns(ATTEMPTS, ids))
     try:
-        content = _by_column(rows, tries) if by_column else _by_contract(rows, tries)
-    except (Unplannable, ValueError, OverflowError):
-        content = _by_contract(rows, tries)
-    end = (rows.column("created_at")[-1], ids[-1]) if rows.size == PAGE else None
+        rows = RowBatch(statement, raw)
+    except ODD:
+        rows = RowBatch(statement, raw, whatever=True)
+    ids = rows.column("id")
+    tries = await reader.fetch_columns(ATTEMPTS, ids)
+    try:
+        content = _by_column(rows, RowBatch(*tries)) if by_column else _by_contract(rows, *tries)
+    except (Unplannable, *ODD):
+        content = _by_contract(rows, *tries)
+    end = None
+    if rows.size == PAGE:
+        end = OLDEST_FIRST.place(deliveries.c, rows.column("created_at")[-1], ids[-1])
     return HistoryPage(rows.size, content, end)
 
 
-def _by_contract(rows: RowBatch, tries: RowBatch) -> bytes:
+def _by_contract(rows: RowBatch, prepared: CompiledStatement, tries: Sequence[Sequence[Any]]) -> bytes:
     """The contract's classes: every value checked, one by one."""
     made: dict[str, list[AnyRow]] = {id_: [] for id_ in rows.column("id")}
-    for attempt in tries.rows():
+    for attempt in prepared.rows(tries):
         made[attempt.delivery_id].append(attempt)
     return DOCUMENTS.dump_json([delivery_document(row, made[row.id]) for row in rows.rows()])
 

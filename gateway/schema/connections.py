@@ -15,7 +15,7 @@ from sqlalchemy import Table
 
 from gateway.database.types import AnyRow
 from gateway.errors import ValidationFailed
-from gateway.reading.filters import Filter
+from gateway.reading.filters import Filter, unless_empty
 from gateway.reading.pages import Cursors, Order, Page, Slice
 from gateway.reading.previews import Wanted
 from gateway.reading.questions import CountUpTo, PageOf
@@ -226,10 +226,10 @@ class Paginated(Source):
         **page: Any,
     ) -> Connection[Any]:
         """The connection that the field's arguments ask for, with these columns of its rows."""
-        table, order = self.of.table, (order_by or self.order).order()
-        cursors = Cursors.of(table.name, filter, order)
+        table, where, order = self.of.table, unless_empty(filter), (order_by or self.order).order()
+        cursors = Cursors.of(table.name, where, order)
         asked = PageArguments(**page).slice(cursors, table, order)
-        return Connection(of=self.of, question=PageOf(table, columns, filter, order, asked), cursors=cursors)
+        return Connection(of=self.of, question=PageOf(table, columns, where, order, asked), cursors=cursors)
 
 
 def paginated(of: type[Node], *, keep: Any, order: OrderInput, description: str) -> Any:

@@ -16,7 +16,9 @@ import msgspec
 import strawberry
 from strawberry.scalars import JSON
 
+from gateway.database.odd import Unreadable
 from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches
+from gateway.errors import UnreadableValue
 from gateway.reading.contract import BatchCallbackEvent, BatchCallbackStatus, body_payload, body_text, plain_payload
 from gateway.reading.curl import as_curl
 from gateway.reading.failures import failure_of
@@ -144,7 +146,12 @@ class BatchItem:
 
     @classmethod
     def all_of(cls, stored: Any) -> list[Self] | None:
-        """What can be read of a stored list of items; None where it is no list."""
+        """What can be read of a stored list of items; None where it is no list.
+
+        `UnreadableValue` for what is not JSON.
+        """
+        if isinstance(stored, Unreadable):
+            raise UnreadableValue
         if not isinstance(stored, list):
             return None
         names = cls.__annotations__
@@ -242,6 +249,11 @@ class CallbackFailure:
         return None if found is None else cls(**asdict(found))
 
 
+def _instant(time: datetime | None) -> datetime | None:
+    """None for a time that tells no instant, since it has no offset."""
+    return None if time is None or time.tzinfo is None else time
+
+
 @strawberry.type(description="The body of a callback, parsed: exactly the eight keys that the platform signs.")
 class BatchCallbackPayload:
     """A stored body that can be read; times as instants."""
@@ -254,8 +266,12 @@ class BatchCallbackPayload:
         "`status_code`, `input` and either `output` or `error`; and `succeeded`, `failed`, `cancelled`, `total`."
     )
     duration_ms: Long | None = strawberry.field(description="How long the batch took, in milliseconds.")
-    created_at: datetime | None = strawberry.field(description="When the batch was created.")
-    completed_at: datetime | None = strawberry.field(description="When the batch ended.")
+    created_at: datetime | None = strawberry.field(
+        description="When the batch was created. Null, too, where the body tells a time without an offset."
+    )
+    completed_at: datetime | None = strawberry.field(
+        description="When the batch ended. Null, too, where the body tells a time without an offset."
+    )
     metadata: JSON | None = strawberry.field(description="The object passed when the batch was submitted, if any.")
 
     @classmethod
@@ -264,10 +280,13 @@ class BatchCallbackPayload:
         plain = plain_payload(body)
         if plain is None:
             payload = body_payload(body)
-            return None if payload is None else cls(**{**dict(payload), "batch_id": str(payload.batch_id)})
+            if payload is None:
+                return None
+            times = {"created_at": _instant(payload.created_at), "completed_at": _instant(payload.completed_at)}
+            return cls(**{**dict(payload), **times, "batch_id": str(payload.batch_id)})
         values = msgspec.structs.asdict(plain)
         for name in ("created_at", "completed_at"):
-            values[name] = None if values[name] is None else datetime.fromisoformat(values[name])
+            values[name] = None if values[name] is None else _instant(datetime.fromisoformat(values[name]))
         for name in ("output", "metadata"):
             values[name] = None if bytes(values[name]) == NULL else values[name]
         return cls(**values)

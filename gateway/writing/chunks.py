@@ -101,7 +101,7 @@ class Chunk:
             "batch_id": str(delivery.batch_id),
             "payload_bytes": body,
             "signing_secret_id": delivery.signing_secret_id and str(delivery.signing_secret_id),
-            **derived_columns(delivery.callback_url, payload),
+            **derived_columns(delivery.callback_url, body),
         }
         self._add(deliveries, self._deliveries, row, place)
         for index, attempt in enumerate(delivery.attempts or ()):

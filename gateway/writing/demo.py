@@ -15,7 +15,6 @@ from sqlalchemy import insert
 
 from gateway.database.engine import Database
 from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches
-from gateway.reading.contract import body_payload
 from gateway.writing.derived import derived_columns, masked_error
 from gateway.writing.organizations import add_organization
 
@@ -308,7 +307,7 @@ class _Story:
             "created_at": created_at,
             "updated_at": created_at,
             "completed_at": None,
-            **derived_columns(batch["callback_url"], body_payload(body)),
+            **derived_columns(batch["callback_url"], body),
         }
         self.deliveries.append(delivery)
         due_at, pause = created_at + timedelta(milliseconds=self.random.randint(1, 40)), FIRST_PAUSE

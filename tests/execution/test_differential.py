@@ -1,5 +1,10 @@
-"""The planned path answers as the ordinary executor does, whatever is asked, and over whatever rows."""
+"""The planned path answers as the ordinary executor does, whatever is asked, and over whatever rows.
 
+What the rows hold decides what can be found: for as long as no random body was compact, as the platform's are, no
+payload was ever kept as its own JSON, and that the ordinary executor could not write such a one went unseen.
+"""
+
+import json
 import os
 import re
 from pathlib import Path
@@ -9,18 +14,25 @@ from typing import Any
 import pytest
 
 from gateway.database.engine import Database
+from gateway.database.tables import batch_callback_deliveries as deliveries
+from gateway.database.tables import batches
 from gateway.execution.documents import Documents
 from gateway.execution.run import GraphQLRequest
 from gateway.http.explorer import gallery
-from tests.support.differential import Tally, compare, context, difference, ordinary, silence
+from tests.support.differential import Tally, compare, context, difference, ordinary, planned, silence
 from tests.support.random_documents import SCHEMA, Author, ask_everywhere
 from tests.support.random_inputs import Pools
 from tests.support.random_rows import world, worlds
-from tests.support.rows import history, identifier, store
+from tests.support.rows import batch, delivery, history, identifier, store
 
 DOCUMENTS = int(os.environ.get("GATEWAY_TEST_DOCUMENTS", "2000"))  # over both databases
 SEED = int(os.environ.get("GATEWAY_TEST_SEED", "6"))
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+# As the platform signs it, with no space: what stands in it needs no more than being read.
+COMPACT = (
+    b'{"event":"batch.succeeded","batch_id":"%s","status":"succeeded","output":{"items":[1.5,null]},"duration_ms":7,'
+    b'"created_at":null,"completed_at":"2026-05-06T10:00:00+00:00","metadata":{"tier":"gold"}}'
+)
 READY: dict[str, tuple[str, dict[str, Any]]] = {
     **{question.name: (question.query, dict(question.variables)) for question in gallery()},
     **{f"README {n}": (text, {}) for n, text in enumerate(re.findall(r"```graphql\n(.*?)```", README, re.DOTALL))},
@@ -40,12 +52,53 @@ async def test_both_paths_answer_alike(database: Database, capsys: pytest.Captur
 @pytest.mark.parametrize("name", READY)
 async def test_a_ready_document_is_planned(database: Database, name: str) -> None:
     query, variables = READY[name]
-    await store(database, history(3))
+    rows = history(3)
+    for row in rows[deliveries]:
+        row["payload_bytes"] = COMPACT % row["batch_id"].encode()
+    await store(database, rows)
     for id_ in (identifier(0xBA, 1), identifier(0xDE, 0)) if "$id: ID!" in query else (None,):
         asked = GraphQLRequest(query, {**variables, **({} if id_ is None else {"id": id_})})
         documents, tally = Documents(SCHEMA, introspection=True), Tally()
         assert await compare(asked, documents, lambda: context(database, secrets=False), tally) is None
         assert (tally.asked, tally.planned) == (1, 1)
+        without = await ordinary(asked, documents, context(database, secrets=False))
+        assert without.errors == {}
+
+
+@pytest.mark.parametrize("beside", ["", "__schema { queryType { name } }", '__type(name: "Batch") { name }'])
+async def test_a_payload_is_the_same_beside_introspection(database: Database, beside: str) -> None:
+    parent = batch(1)
+    body = COMPACT % parent["id"].encode()
+    await store(database, {batches: [parent], deliveries: [delivery(parent, 1, payload_bytes=body)]})
+    query = (
+        f'{{ {beside} callbackDelivery(id: "{identifier(0xDE, 1)}") {{ payload {{ output metadata durationMs }} }} }}'
+    )
+    documents = Documents(SCHEMA, introspection=True)
+    for way in (ordinary, planned):
+        told = await way(GraphQLRequest(query), documents, context(database, secrets=False))
+        payload = json.loads(told.content)["data"]["callbackDelivery"]["payload"]
+        assert payload == {"output": {"items": [1.5, None]}, "metadata": {"tier": "gold"}, "durationMs": 7}
+        assert told.errors == {}
+        assert told.planned is (way is planned and not beside)
+
+
+async def test_one_odd_row_leaves_the_payloads_of_its_page_whole(database: Database) -> None:
+    parent = batch(1)
+    body = COMPACT % parent["id"].encode()
+    sizes = (7, 2**63 - 1, -(2**63), 2**63, 10**20, 10**400)
+    bodies = [body.replace(b'"duration_ms":7', b'"duration_ms":%d' % size) for size in sizes]
+    made = [delivery(parent, n, payload_bytes=body) for n, body in enumerate(bodies)]
+    await store(database, {batches: [parent], deliveries: made})
+    asked = GraphQLRequest("{ callbackDeliveries { nodes { payload { metadata durationMs } } } }")
+    documents = Documents(SCHEMA, introspection=False)
+    for way in (ordinary, planned):
+        told = await way(asked, documents, context(database, secrets=False))
+        payloads = [node["payload"] for node in json.loads(told.content)["data"]["callbackDeliveries"]["nodes"]]
+        assert [payload["metadata"] for payload in payloads] == [{"tier": "gold"}] * 6
+        durations = [payload["durationMs"] for payload in payloads]
+        assert durations == [None, None, None, -(2**63), 2**63 - 1, 7]
+        assert len(told.errors) == 3
+        assert {json.loads(each)["extensions"]["code"] for (each,) in told.errors.values()} == {"UNREADABLE_VALUE"}
 
 
 def test_every_random_document_is_valid() -> None:

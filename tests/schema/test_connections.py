@@ -10,7 +10,7 @@ from gateway.database.tables import batch_callback_deliveries, batch_callback_de
 from gateway.viewer import READ, READ_SECRETS
 from gateway.writing.derived import masked_error
 from tests.support.asking import ask, data, statements
-from tests.support.rows import OURS, THEIRS, attempt, batch, delivery, history, identifier, store
+from tests.support.rows import OURS, START, THEIRS, attempt, batch, delivery, history, identifier, store
 
 PAGE = """query ($first: Int, $after: String, $last: Int, $before: String, $orderBy: CallbackDeliveryOrder! =
   {field: CREATED_AT, direction: ASC}, $filter: CallbackDeliveryFilter) {
@@ -265,3 +265,37 @@ async def test_what_no_row_can_hold_is_refused(database: Database, filter_: Any)
     query = "query ($filter: BatchFilter) { batches(filter: $filter) { nodes { id } } }"
     (error,) = (await ask(database, query, filter=filter_))["errors"]
     assert error["extensions"]["code"] == "VALIDATION_ERROR", error
+
+
+ONE, OTHER = identifier(0xDE, 0), identifier(0xDE, 1)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"id": {"in": [ONE, OTHER]}}, {"id": {"in": [OTHER, ONE]}}),
+        ({"id": {"in": [ONE, OTHER]}}, {"id": {"in": [OTHER.upper(), ONE, OTHER]}}),
+        ({"statusCode": {"notIn": ["a", "b"]}}, {"statusCode": {"notIn": ["b", "a", "b"]}}),
+        ({"attempts": {"some": {"id": {"in": [ONE, OTHER]}}}}, {"attempts": {"some": {"id": {"in": [OTHER, ONE]}}}}),
+        (None, {}),
+        (None, {"statusCode": {}, "id": None}),
+        (None, {"attempts": {}, "createdAt": {"gte": None}}),
+        ({"createdAt": {"gte": "2026-05-06T00:00:00Z"}}, {"createdAt": {"gte": "2026-05-06T02:00:00+02:00"}}),
+    ],
+)
+async def test_a_cursor_fits_its_list_however_the_filter_is_written(database: Database, one: Any, other: Any) -> None:
+    rows = history(1, 2, 1)
+    rows[batch_callback_delivery_attempts] = [
+        {**attempt({**row, "created_at": START}, 1), "id": row["id"]} for row in rows[batch_callback_deliveries]
+    ]
+    await store(database, rows)
+    for first, second in ((one, other), (other, one)):
+        _, at = await _page(database, first=1, filter=first)
+        assert (await _page(database, first=1, filter=second, after=at["endCursor"]))[0] == [1]
+
+
+async def test_a_filter_that_wants_any_child_is_not_one_that_wants_nothing(database: Database) -> None:
+    await store(database, history(1, 2, 1))
+    _, at = await _page(database, first=1)
+    answer = await ask(database, PAGE, first=1, filter={"attempts": {"some": {}}}, after=at["endCursor"])
+    assert [error["extensions"]["code"] for error in answer["errors"]] == ["BAD_CURSOR"]

@@ -233,14 +233,27 @@ async def test_a_page_size_outside_its_bounds_is_an_error(database: Database, fi
     assert error["extensions"] == {"code": "VALIDATION_ERROR"}
 
 
-async def test_a_time_that_utc_has_not_keeps_its_offset(database: Database) -> None:
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("2026-05-06T10:00:00+00:00", "2026-05-06T10:00:00Z"),
+        ("2026-05-06T12:00:00.5+02:00", "2026-05-06T10:00:00.500000Z"),
+        ("2026-05-06T10:00:00", None),
+        ("2026-05-06T10:00:00.123456", None),
+        ("2026-05-06", None),
+        ("0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00Z"),
+        ("9999-12-31T23:59:59-05:00", "9999-12-31T23:59:59.999999Z"),
+    ],
+)
+async def test_a_time_in_a_body_is_never_shown_without_a_zone(database: Database, told: str, shown: str | None) -> None:
     body = (
         b'{"event":"batch.failed","batch_id":"0a000000-0000-4000-8000-000000000001","status":"failed","output":null,'
-        b'"duration_ms":null,"created_at":"0001-01-01T00:00:00+14:00","completed_at":null,"metadata":{"a":0.00001}}'
+        b'"duration_ms":null,"created_at":"%s","completed_at":null,"metadata":{"a":0.00001}}'
     )
     of = batch(1)
-    await store(database, {batches: [of], batch_callback_deliveries: [delivery(of, 1, payload_bytes=body)]})
+    made = delivery(of, 1, payload_bytes=body % told.encode())
+    await store(database, {batches: [of], batch_callback_deliveries: [made]})
     asked = "query ($id: ID!) { batch(id: $id) { callbackDeliveries { payload { createdAt metadata output } } } }"
     answer = await data(database, asked, id=of["id"])
-    (shown,) = answer["batch"]["callbackDeliveries"]
-    assert shown["payload"] == {"createdAt": "0001-01-01T00:00:00+14:00", "metadata": {"a": 1e-05}, "output": None}
+    (found,) = answer["batch"]["callbackDeliveries"]
+    assert found["payload"] == {"createdAt": shown, "metadata": {"a": 1e-05}, "output": None}

@@ -55,6 +55,7 @@ from tests.support.rows import OURS, THEIRS
 
 SCHEMA: GraphQLSchema = schema._schema
 FAULTY = 0.2  # of the documents hold something that may be wrong
+BESIDE_INTROSPECTION = 0.05  # of the operations: what stands beside it is answered by the ordinary executor alone
 DEEPEST = 7
 COMPOSITE_WEIGHT = 2.5
 WEIGHTS = {
@@ -212,7 +213,7 @@ class Author:
         self.fields_left = min(int(self.random.expovariate(1 / 12)) + 3, 50)
         self.current = definition = Definition(name, on)
         definition.text = self.selection_set(definition.scope, on, 0)
-        if self.random.random() < 0.005:
+        if self.random.random() < BESIDE_INTROSPECTION:
             definition.text = f"{{ {self.random.choice(INTROSPECTION)} {definition.text[1:]}"
         return definition
 

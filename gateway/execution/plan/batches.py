@@ -11,13 +11,15 @@ from gateway.schema.connections import Connection
 
 
 class RowBatch:
-    """Rows, as the driver returned them. `column` gives the values of one column by its name."""
+    """Rows, as the driver returned them. `column` gives the values of one column by its name; where
+    they may be `whatever`, also those that are not what their column says."""
 
-    def __init__(self, prepared: CompiledStatement, rows: Sequence[Sequence[Any]]) -> None:
+    def __init__(self, prepared: CompiledStatement, rows: Sequence[Sequence[Any]], *, whatever: bool = False) -> None:
         self.size = len(rows)
         self._prepared = prepared
         self._rows = rows
-        self.column: Callable[[str], Values] = prepared.columns(rows).__getitem__
+        self._columns = prepared.whatever(rows) if whatever else prepared.columns(rows)
+        self.column: Callable[[str], Values] = self._columns.__getitem__
 
     def rows(self) -> Sequence[AnyRow]:
         """The rows one by one, with all their columns."""

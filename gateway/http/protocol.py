@@ -185,7 +185,7 @@ class Protocol(HttpToolsProtocol):
         self._is_deaf = self._lingering.is_lingering = True
         self._unset_keepalive_if_required()
         self._expect_nothing()
-        self._closing = self.loop.call_later(self.head_seconds, self._socket.abort)
+        self._closing = self.loop.call_later(self.head_seconds, self._socket.close)  # what is not sent yet still is
         self._socket.write_eof()
         self.flow.resume_reading()
 

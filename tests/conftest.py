@@ -18,26 +18,54 @@ from sqlalchemy import delete
 from gateway.database.engine import Database
 from gateway.database.migrate import migrate
 from gateway.database.tables import metadata
+from tests.support.machine import lacking
+from tests.support.servers import close as close_servers
+from tests.support.servers import shared_server
 
-POSTGRES = os.environ.get("GATEWAY_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+LEFT = pytest.StashKey[list[str]]()
+"""Threads that were still running when their process had run its last test."""
 
 
-def lacking(reason: str) -> None:
-    """Skip a test for what the machine lacks; where GATEWAY_TEST_COMPLETE is set, as in CI, that is a failure."""
-    if os.environ.get("GATEWAY_TEST_COMPLETE"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs on PostgreSQL, so that `-m postgresql` runs it on another version."""
+    for item in items:
+        parameters = item.callspec.params.values() if isinstance(item, pytest.Function) and has_parameters(item) else ()
+        fixtures = getattr(item, "fixturenames", ())
+        if "postgresql" in parameters or "postgres_url" in fixtures:
+            item.add_marker("postgresql")
+
+
+def has_parameters(item: pytest.Function) -> bool:
+    """Whether it is one of several tests of one function."""
+    return hasattr(item, "callspec")
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_unconfigure() -> None:
+def pytest_sessionfinish(session: pytest.Session) -> None:
     """A connection that nobody closed has a thread that would keep the run from ending: name it, and fail."""
-    left = [thread.name for thread in enumerate_threads() if not thread.daemon and thread is not main_thread()]
-    if left:
+    close_servers()
+    left = session.config.stash.setdefault(LEFT, [])
+    left += [thread.name for thread in enumerate_threads() if not thread.daemon and thread is not main_thread()]
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left"] = left
+    elif left:
         sys.stderr.write(f"Left running: {', '.join(left)}\n")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """What a worker left running."""
+    node.config.stash.setdefault(LEFT, []).extend(getattr(node, "workeroutput", {}).get("left", ()))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Do not wait for threads that never end."""
+    if config.stash.get(LEFT, []):
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(1)
+        os._exit(pytest.ExitCode.TESTS_FAILED)
 
 
 @pytest.fixture(scope="session")
@@ -55,16 +83,13 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """A migrated PostgreSQL database of this test run's own."""
+    """A migrated PostgreSQL database of this process's own: tests run in several."""
     name = f"gateway_test_{uuid4().hex}"
     try:
         asyncio.run(administer(f'CREATE DATABASE "{name}"'))
         asyncio.run(administer(f'ALTER DATABASE "{name}" SET synchronous_commit = off'))
     except (OSError, asyncpg.PostgresError) as reason:
-        lacking(
-            f"PostgreSQL does not answer at GATEWAY_TEST_POSTGRES_URL ({reason}): "
-            "apt-get install postgresql, or set the variable to a server where databases may be created"
-        )
+        lacking(f"PostgreSQL does not answer at GATEWAY_TEST_POSTGRES_URL, where databases may be created: {reason}")
     url = postgres_database(name)
     asyncio.run(_migrated(url))
     yield url
@@ -112,7 +137,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 def postgres_database(name: str) -> str:
     """The URL of a database on the test server."""
-    return POSTGRES.rsplit("/", 1)[0] + "/" + name
+    return shared_server().rsplit("/", 1)[0] + "/" + name
 
 
 async def _migrated(url: str) -> None:
@@ -131,7 +156,7 @@ async def _emptied(url: str) -> None:
 
 async def administer(statement: str) -> None:
     """Run a statement on the test server outside any transaction."""
-    connection: Any = await asyncpg.connect(POSTGRES)
+    connection: Any = await asyncpg.connect(shared_server())
     try:
         await connection.execute(statement)
     finally:

@@ -35,6 +35,7 @@ from tests.support.proxy import HOST, Proxy, proxied
 from tests.support.rows import OURS, batch, delivery, history, identifier, store
 from tests.support.servers import Server, postgres_server
 
+pytestmark = pytest.mark.postgresql
 DEADLINE = 1.0
 GRACE = 0.25  # seconds after the deadline in which every answer must be there
 MEASURING = 0.15

@@ -18,7 +18,7 @@ from gateway.http.explorer import built
 from gateway.settings import Profile, Settings
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key
-from tests.conftest import lacking
+from tests.support.machine import lacking
 from tests.support.rows import OURS, history, store
 from tests.support.serving import serving
 

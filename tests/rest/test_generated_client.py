@@ -22,8 +22,8 @@ from gateway.settings import Settings
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key
 from gateway.writing.demo import write_sample
-from tests.conftest import lacking
 from tests.rest.test_openapi import REFERENCE
+from tests.support.machine import lacking
 from tests.support.serving import serving
 
 TIMES = {"next_attempt_at", "created_at", "updated_at", "completed_at"}

@@ -16,7 +16,7 @@ from gateway.settings import Settings
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key
 from gateway.writing.demo import Sample, write_sample
-from tests.conftest import lacking
+from tests.support.machine import lacking
 from tests.support.serving import serving
 
 KEY = "reading-key"

@@ -84,7 +84,7 @@ def installed_programs() -> Path | None:
 
 @cache
 def unprivileged() -> dict[str, Any]:
-    """What `subprocess` needs to run a program that refuses to run as root: the account `nobody`, where this is root."""
+    """What `subprocess` needs to run as root what refuses to: the account `nobody`."""
     if sys.platform == "win32" or os.geteuid() != 0:
         return {}
     import pwd  # noqa: PLC0415 - not on every platform

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from random import SystemRandom
 from threading import enumerate as enumerate_threads
 from threading import main_thread
 from typing import Any
@@ -24,6 +25,16 @@ from tests.support.servers import shared_server
 
 LEFT = pytest.StashKey[list[str]]()
 """Threads that were still running when their process had run its last test."""
+
+
+def pytest_configure() -> None:
+    """All workers hash alike, another way in each run: names of tests that show a set are the same in all of them."""
+    os.environ.setdefault("PYTHONHASHSEED", str(SystemRandom().randrange(2**32)))
+
+
+def pytest_report_header() -> str:
+    """What a failure may depend on."""
+    return f"PYTHONHASHSEED={os.environ['PYTHONHASHSEED']}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

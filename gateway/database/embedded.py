@@ -75,7 +75,10 @@ def programs_for_everyone(folder: Path) -> Path:
 @cache
 def installed_programs() -> Path | None:
     """Where the package has PostgreSQL's programs, or None without it."""
-    spec = find_spec(PACKAGE)
+    try:
+        spec = find_spec(PACKAGE)
+    except ValueError:  # as `sys.modules` may say of a package that is not to be imported
+        return None
     if spec is None or spec.origin is None:
         return None
     programs = Path(spec.origin).parent / "pginstall" / "bin"

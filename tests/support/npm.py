@@ -51,6 +51,16 @@ def run(folder: Path, tool: str, *arguments: str) -> "subprocess.CompletedProces
     )
 
 
+def node(folder: Path, place: Path, *arguments: str) -> str:
+    """What the project's Node.js prints, run in a place that has its packages, where it may also leave files."""
+    environment = _node(folder).environment | {"TMPDIR": str(place)}
+    command = ("node", *arguments)
+    done = subprocess.run(
+        command, cwd=place, env=environment, capture_output=True, encoding="utf-8", timeout=RUN_SECONDS, check=True
+    )
+    return done.stdout
+
+
 def _node(folder: Path) -> build.Node:
     try:
         return build.find_node(json.loads((folder / "package.json").read_text(encoding="utf-8")))

@@ -89,7 +89,7 @@ def generator(pytestconfig: pytest.Config) -> Path:
     if not program.exists():
         shutil.rmtree(made, ignore_errors=True)
         venv.create(made, with_pip=True)
-        command = [made / "bin" / "python", "-m", "pip", "install", "-q", "openapi-python-client"]
+        command = [str(made / "bin" / "python"), "-m", "pip", "install", "-q", "openapi-python-client"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             lacking(f"openapi-python-client, which pip cannot install: {done.stderr.strip()[-300:]}")
@@ -101,7 +101,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory, generator: Path) -> tupl
     """The generator's interpreter, and the directory with the package `client`."""
     directory = tmp_path_factory.mktemp("generated")
     (directory / "reference.json").write_text(json.dumps(reference_with_unique_titles()), encoding="utf-8")
-    command = [generator, "generate", "--path", "reference.json", "--output-path", "client", "--meta", "none"]
+    command = [str(generator), "generate", "--path", "reference.json", "--output-path", "client", "--meta", "none"]
     done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "warning" not in (done.stdout + done.stderr).lower()

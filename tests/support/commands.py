@@ -42,7 +42,7 @@ def run(folder: Path, *arguments: str, **variables: str) -> tuple[int, str, str]
         thread = Thread(target=call, daemon=True)
         thread.start()
         thread.join(SECONDS)
-    output, errors = (stream.buffer.getvalue().decode() for stream in printed)  # type: ignore[attr-defined]
+    output, errors = (stream.buffer.getvalue().decode() for stream in printed)
     assert status, f"gateway {' '.join(arguments)} does not end: {errors}"
     return status[0], output, errors
 

@@ -96,6 +96,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         try:
             credentials.has_keys = await make_ready(settings, database, keys)
+            await credentials.open()
             if settings.is_development and credentials.has_keys:
                 explorer.config = await explorer_config(database, keys)
             async with (
@@ -104,6 +105,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
             ):
                 yield
         finally:
+            await graphql_endpoint.writes.finish()
             for opened in {database, keys}:
                 await opened.close()
             if recorder.traces is not None:
@@ -122,7 +124,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     envelope.install(app)
     history = HistoryResponder(database, legacy_use, settings.deadline_seconds, by_column=settings.plans)
     app.include_router(endpoint.router(credentials, history))
-    app.include_router(probes.router(database, keys))
+    app.include_router(probes.router(database, keys, credentials))
     if recorder.metrics is not None:
         app.include_router(metrics.router(recorder.metrics))
     graphql_endpoint = graphql(settings, database, credentials, explorer)

@@ -1,49 +1,53 @@
 """The error tree. Every failure that a client or an operator may see is one of these.
 
-    GatewayError                            code, status, message, errors
-    ├── ClientError                         what a request did wrong
-    │   ├── BadRequest                      400  BAD_REQUEST
-    │   │   └── BadCursor                   400  BAD_CURSOR
-    │   ├── Unauthorized                    401  UNAUTHORIZED
-    │   ├── PermissionDenied                403  PERMISSION_DENIED
-    │   ├── EmailNotVerified                403  EMAIL_NOT_VERIFIED
-    │   ├── OrganizationMembershipRequired  403  ORGANIZATION_MEMBERSHIP_REQUIRED
-    │   ├── RoleUnresolved                  403  ROLE_UNRESOLVED
-    │   ├── ImpersonationReadOnly           403  IMPERSONATION_READ_ONLY
-    │   ├── NotFound                        404  NOT_FOUND
-    │   │   └── BatchNotFound               404  BATCH_NOT_FOUND
-    │   ├── MethodNotAllowed                405  METHOD_NOT_ALLOWED
-    │   ├── NotAcceptable                   406  NOT_ACCEPTABLE
-    │   ├── Conflict                        409  CONFLICT
-    │   ├── ValidationFailed                422  VALIDATION_ERROR
-    │   ├── UnsupportedMediaType            415  UNSUPPORTED_MEDIA_TYPE
-    │   ├── StatementTimeout                504  DEADLINE_EXCEEDED
-    │   ├── Unavailable                     503  UNAVAILABLE
-    │   │   └── Overloaded                  503  OVERLOADED
-    │   ├── RateLimited                     429  RATE_LIMITED
-    │   ├── CrossSiteRequest                403  CROSS_SITE_REQUEST
-    │   ├── PersistedQueryNotFound          400  PERSISTED_QUERY_NOT_FOUND
-    │   ├── PersistedQueryHashMismatch      400  PERSISTED_QUERY_HASH_MISMATCH
-    │   ├── DocumentNotTrusted              400  DOCUMENT_NOT_TRUSTED
-    │   ├── OperationNotFound               400  OPERATION_NOT_FOUND
-    │   ├── IntrospectionDisabled           400  INTROSPECTION_DISABLED
-    │   └── LimitExceeded                   400  with the numbers `limit` and `actual`
-    │       ├── BodyLimitExceeded           413  BODY_LIMIT_EXCEEDED
-    │       ├── LengthLimitExceeded         400  LENGTH_LIMIT_EXCEEDED
-    │       ├── TokenLimitExceeded          400  TOKEN_LIMIT_EXCEEDED
-    │       ├── DepthLimitExceeded          400  DEPTH_LIMIT_EXCEEDED
-    │       ├── RootFieldLimitExceeded      400  ROOT_FIELD_LIMIT_EXCEEDED
-    │       ├── AliasLimitExceeded          400  ALIAS_LIMIT_EXCEEDED
-    │       ├── DirectiveLimitExceeded      400  DIRECTIVE_LIMIT_EXCEEDED
-    │       ├── SelectionLimitExceeded      400  SELECTION_LIMIT_EXCEEDED
-    │       ├── OverlapLimitExceeded        400  OVERLAP_LIMIT_EXCEEDED
-    │       ├── VariableLimitExceeded       400  VARIABLE_LIMIT_EXCEEDED
-    │       ├── CostLimitExceeded           400  COST_LIMIT_EXCEEDED
-    │       ├── ErrorLimitExceeded          400  ERROR_LIMIT_EXCEEDED
-    │       ├── RequestTimeout              408  REQUEST_TIMEOUT
-    │       └── DeadlineExceeded            504  DEADLINE_EXCEEDED
-    ├── InternalError                       500  INTERNAL_ERROR
-    └── OperatorError                       exit 1: one line on stderr
+    GatewayError                                code, message
+    ├── RequestFailed                           status, errors
+    │   ├── InternalError                       500  INTERNAL_ERROR
+    │   └── ClientError                         what a request did wrong
+    │       ├── BadRequest                      400  BAD_REQUEST
+    │       │   └── BadCursor                   400  BAD_CURSOR
+    │       ├── Unauthorized                    401  UNAUTHORIZED
+    │       ├── PermissionDenied                403  PERMISSION_DENIED
+    │       ├── EmailNotVerified                403  EMAIL_NOT_VERIFIED
+    │       ├── OrganizationMembershipRequired  403  ORGANIZATION_MEMBERSHIP_REQUIRED
+    │       ├── RoleUnresolved                  403  ROLE_UNRESOLVED
+    │       ├── ImpersonationReadOnly           403  IMPERSONATION_READ_ONLY
+    │       ├── NotFound                        404  NOT_FOUND
+    │       │   └── BatchNotFound               404  BATCH_NOT_FOUND
+    │       ├── MethodNotAllowed                405  METHOD_NOT_ALLOWED
+    │       ├── NotAcceptable                   406  NOT_ACCEPTABLE
+    │       ├── Conflict                        409  CONFLICT
+    │       ├── ValidationFailed                422  VALIDATION_ERROR
+    │       ├── UnsupportedMediaType            415  UNSUPPORTED_MEDIA_TYPE
+    │       ├── StatementTimeout                504  DEADLINE_EXCEEDED
+    │       ├── Unavailable                     503  UNAVAILABLE
+    │       │   ├── Overloaded                  503  OVERLOADED
+    │       │   └── KeysUnavailable             503  UNAVAILABLE
+    │       ├── RateLimited                     429  RATE_LIMITED
+    │       ├── CrossSiteRequest                403  CROSS_SITE_REQUEST
+    │       ├── PersistedQueryNotFound          400  PERSISTED_QUERY_NOT_FOUND
+    │       ├── PersistedQueryHashMismatch      400  PERSISTED_QUERY_HASH_MISMATCH
+    │       ├── DocumentNotTrusted              400  DOCUMENT_NOT_TRUSTED
+    │       ├── OperationNotFound               400  OPERATION_NOT_FOUND
+    │       ├── IntrospectionDisabled           400  INTROSPECTION_DISABLED
+    │       └── LimitExceeded                   400  with the numbers `limit` and `actual`
+    │           ├── AddressLimitExceeded        414  ADDRESS_LIMIT_EXCEEDED
+    │           ├── BodyLimitExceeded           413  BODY_LIMIT_EXCEEDED
+    │           ├── HeadLimitExceeded           431  HEAD_LIMIT_EXCEEDED
+    │           ├── LengthLimitExceeded         400  LENGTH_LIMIT_EXCEEDED
+    │           ├── TokenLimitExceeded          400  TOKEN_LIMIT_EXCEEDED
+    │           ├── DepthLimitExceeded          400  DEPTH_LIMIT_EXCEEDED
+    │           ├── RootFieldLimitExceeded      400  ROOT_FIELD_LIMIT_EXCEEDED
+    │           ├── AliasLimitExceeded          400  ALIAS_LIMIT_EXCEEDED
+    │           ├── DirectiveLimitExceeded      400  DIRECTIVE_LIMIT_EXCEEDED
+    │           ├── SelectionLimitExceeded      400  SELECTION_LIMIT_EXCEEDED
+    │           ├── OverlapLimitExceeded        400  OVERLAP_LIMIT_EXCEEDED
+    │           ├── VariableLimitExceeded       400  VARIABLE_LIMIT_EXCEEDED
+    │           ├── CostLimitExceeded           400  COST_LIMIT_EXCEEDED
+    │           ├── ErrorLimitExceeded          400  ERROR_LIMIT_EXCEEDED
+    │           ├── RequestTimeout              408  REQUEST_TIMEOUT
+    │           └── DeadlineExceeded            504  DEADLINE_EXCEEDED
+    └── OperatorError                           exit 1: one line on stderr
         ├── DatabaseUnavailable
         ├── SchemaBehind
         ├── ImportRefused
@@ -55,19 +59,38 @@ Codes are stable, messages may change. The faces translate: REST into its envelo
 command line into one line on stderr.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+WORD_BEGINS = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
 
 class GatewayError(Exception):
-    """What went wrong, in words for the person who can do something about it."""
+    """What went wrong, in words for the person who can do something about it.
 
-    code: ClassVar[str] = "INTERNAL_ERROR"
+    Its code is the name of its class in capitals, unless the contract has another.
+    """
+
+    code: ClassVar[str] = "GATEWAY_ERROR"
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "code" not in vars(cls):
+            cls.code = WORD_BEGINS.sub("_", cls.__name__).upper()
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class RequestFailed(GatewayError):
+    """Why a request has no answer. `errors` are items as Pydantic makes them: `type`, `loc`, `msg`."""
+
     status: ClassVar[int] = 500
 
     def __init__(self, message: str, errors: Sequence[dict[str, Any]] | None = None) -> None:
         super().__init__(message)
-        self.message = message
         self.errors = list(errors) if errors is not None else None
 
     @property
@@ -76,27 +99,23 @@ class GatewayError(Exception):
         return {"code": self.code}
 
 
-class ClientError(GatewayError):
+class ClientError(RequestFailed):
     """What a request did wrong: shown to the client as it is."""
 
 
 class BadRequest(ClientError):
     """The request is malformed beyond a single parameter."""
 
-    code = "BAD_REQUEST"
     status = 400
 
 
 class BadCursor(BadRequest):
     """A cursor that the list it is passed to did not give."""
 
-    code = "BAD_CURSOR"
-
 
 class Unauthorized(ClientError):
     """No credential, or one that is unknown, revoked or expired."""
 
-    code = "UNAUTHORIZED"
     status = 401
 
     def __init__(self, message: str = "A credential is needed: send `Authorization: Bearer <key>`.") -> None:
@@ -106,62 +125,52 @@ class Unauthorized(ClientError):
 class PermissionDenied(ClientError):
     """The credential lacks the scope."""
 
-    code = "PERMISSION_DENIED"
     status = 403
 
 
 class EmailNotVerified(ClientError):
     """The person behind the credential has not confirmed an email address."""
 
-    code = "EMAIL_NOT_VERIFIED"
     status = 403
 
 
 class OrganizationMembershipRequired(ClientError):
     """The credential does not belong to the organization that was asked for."""
 
-    code = "ORGANIZATION_MEMBERSHIP_REQUIRED"
     status = 403
 
 
 class RoleUnresolved(ClientError):
     """The membership's role has no scopes assigned."""
 
-    code = "ROLE_UNRESOLVED"
     status = 403
 
 
 class ImpersonationReadOnly(ClientError):
     """A credential that acts for somebody else may not write."""
 
-    code = "IMPERSONATION_READ_ONLY"
     status = 403
 
 
 class NotFound(ClientError):
     """There is nothing at that address."""
 
-    code = "NOT_FOUND"
     status = 404
 
 
 class BatchNotFound(NotFound):
     """No such batch, or it belongs to another organization: the two cannot be told apart."""
 
-    code = "BATCH_NOT_FOUND"
-
 
 class MethodNotAllowed(ClientError):
     """The address exists, the method does not."""
 
-    code = "METHOD_NOT_ALLOWED"
     status = 405
 
 
 class Conflict(ClientError):
     """The state of things contradicts the request."""
 
-    code = "CONFLICT"
     status = 409
 
 
@@ -175,21 +184,18 @@ class ValidationFailed(ClientError):
 class NotAcceptable(ClientError):
     """The client accepts none of the media types there are."""
 
-    code = "NOT_ACCEPTABLE"
     status = 406
 
 
 class UnsupportedMediaType(ClientError):
     """The body is in a format that is not read."""
 
-    code = "UNSUPPORTED_MEDIA_TYPE"
     status = 415
 
 
 class RateLimited(ClientError):
     """Too many requests from one credential. `retry_after` is in whole seconds, where it is known."""
 
-    code = "RATE_LIMITED"
     status = 429
 
     def __init__(self, message: str, retry_after: int | None = None) -> None:
@@ -206,42 +212,36 @@ class RateLimited(ClientError):
 class CrossSiteRequest(ClientError):
     """A browser sends this on behalf of another site."""
 
-    code = "CROSS_SITE_REQUEST"
     status = 403
 
 
 class PersistedQueryNotFound(ClientError):
     """Nobody has sent the document of this hash yet: send it along."""
 
-    code = "PERSISTED_QUERY_NOT_FOUND"
     status = 400
 
 
 class PersistedQueryHashMismatch(ClientError):
     """The document's hash is not the one beside it."""
 
-    code = "PERSISTED_QUERY_HASH_MISMATCH"
     status = 400
 
 
 class DocumentNotTrusted(ClientError):
     """Only documents of the manifest are run, and this is none."""
 
-    code = "DOCUMENT_NOT_TRUSTED"
     status = 400
 
 
 class OperationNotFound(ClientError):
     """Which of the document's operations to run is not clear."""
 
-    code = "OPERATION_NOT_FOUND"
     status = 400
 
 
 class IntrospectionDisabled(ClientError):
     """The schema does not describe itself here."""
 
-    code = "INTROSPECTION_DISABLED"
     status = 400
 
 
@@ -264,87 +264,76 @@ class LimitExceeded(ClientError):
 class BodyLimitExceeded(LimitExceeded):
     """The body has too many bytes."""
 
-    code = "BODY_LIMIT_EXCEEDED"
     status = 413
+
+
+class AddressLimitExceeded(LimitExceeded):
+    """The address of the request has too many bytes."""
+
+    code = "ADDRESS_LIMIT_EXCEEDED"
+    status = 414
+
+
+class HeadLimitExceeded(LimitExceeded):
+    """What comes before the body has too many bytes or headers."""
+
+    code = "HEAD_LIMIT_EXCEEDED"
+    status = 431
 
 
 class LengthLimitExceeded(LimitExceeded):
     """The document has too many characters."""
 
-    code = "LENGTH_LIMIT_EXCEEDED"
-
 
 class TokenLimitExceeded(LimitExceeded):
     """The document has too many tokens or lines."""
-
-    code = "TOKEN_LIMIT_EXCEEDED"
 
 
 class DepthLimitExceeded(LimitExceeded):
     """Selections are nested too deeply."""
 
-    code = "DEPTH_LIMIT_EXCEEDED"
-
 
 class RootFieldLimitExceeded(LimitExceeded):
     """An operation has too many fields at its root."""
-
-    code = "ROOT_FIELD_LIMIT_EXCEEDED"
 
 
 class AliasLimitExceeded(LimitExceeded):
     """An operation has too many aliases."""
 
-    code = "ALIAS_LIMIT_EXCEEDED"
-
 
 class DirectiveLimitExceeded(LimitExceeded):
     """An operation has too many directives."""
-
-    code = "DIRECTIVE_LIMIT_EXCEEDED"
 
 
 class SelectionLimitExceeded(LimitExceeded):
     """An operation selects too many things, its fragments counted at each spread."""
 
-    code = "SELECTION_LIMIT_EXCEEDED"
-
 
 class OverlapLimitExceeded(LimitExceeded):
     """Too many fields share a name for the gateway to check that they agree."""
-
-    code = "OVERLAP_LIMIT_EXCEEDED"
 
 
 class VariableLimitExceeded(LimitExceeded):
     """The variables hold too many values."""
 
-    code = "VARIABLE_LIMIT_EXCEEDED"
-
 
 class CostLimitExceeded(LimitExceeded):
     """The answer might hold too many objects."""
-
-    code = "COST_LIMIT_EXCEEDED"
 
 
 class ErrorLimitExceeded(LimitExceeded):
     """There are more errors than are reported."""
 
-    code = "ERROR_LIMIT_EXCEEDED"
-
 
 class RequestTimeout(LimitExceeded):
     """The body took too long to arrive; the limit is in seconds."""
 
-    code = "REQUEST_TIMEOUT"
     status = 408
 
 
 class DeadlineExceeded(LimitExceeded):
     """The answer took too long; the limit is in seconds."""
 
-    code = "DEADLINE_EXCEEDED"
     status = 504
 
 
@@ -361,9 +350,9 @@ class StatementTimeout(ClientError):
 
 
 class Unavailable(ClientError):
-    """The database does not answer just now; the same request may succeed later: in `retry_after` seconds, perhaps."""
+    """What has to be asked, mostly the database, does not answer just now; the same request may succeed later: in
+    `retry_after` seconds, perhaps."""
 
-    code = "UNAVAILABLE"
     status = 503
     retry_after: ClassVar[int] = 1
 
@@ -376,10 +365,18 @@ class Unavailable(ClientError):
 class Overloaded(Unavailable):
     """There is more to do than the database can take: refused at once, so that what is under way is answered."""
 
-    code = "OVERLOADED"
+
+class KeysUnavailable(Unavailable):
+    """Nobody can tell whether a token is good: the keys that sign tokens were never read."""
+
+    code = "UNAVAILABLE"
+    retry_after = 10  # they are not asked for more often
+
+    def __init__(self, message: str = "The keys that sign tokens cannot be read just now.") -> None:
+        super().__init__(message)
 
 
-class InternalError(GatewayError):
+class InternalError(RequestFailed):
     """Anything unexpected: the client learns nothing but a request id."""
 
 
@@ -390,13 +387,9 @@ class OperatorError(GatewayError):
 class DatabaseUnavailable(OperatorError):
     """The database cannot be reached, or its driver is missing."""
 
-    code = "DATABASE_UNAVAILABLE"
-
 
 class SchemaBehind(OperatorError):
     """The database's schema is not the one this version needs."""
-
-    code = "SCHEMA_BEHIND"
 
 
 class ImportRefused(OperatorError):
@@ -406,16 +399,10 @@ class ImportRefused(OperatorError):
 class UnsafeSettings(OperatorError):
     """The production profile does not start with these settings."""
 
-    code = "UNSAFE_SETTINGS"
-
 
 class TelemetryMissing(OperatorError):
     """Traces are wanted, and what makes them is not installed."""
 
-    code = "TELEMETRY_MISSING"
-
 
 class TrustedDocumentsUnreadable(OperatorError):
     """The manifest of trusted documents is missing or malformed."""
-
-    code = "TRUSTED_DOCUMENTS_UNREADABLE"

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from enum import StrEnum
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -39,6 +40,15 @@ def _origin(value: str) -> str:
     return origin
 
 
+def _network(value: str) -> str:
+    if value != "*":
+        try:
+            ip_network(value)
+        except ValueError:
+            raise ValueError(f"{value} is no address such as 10.0.0.7, and no network such as 10.0.0.0/8") from None
+    return value
+
+
 def _upper(value: Any) -> Any:
     return value.upper() if isinstance(value, str) else value
 
@@ -46,6 +56,9 @@ def _upper(value: Any) -> Any:
 LogFormat = Literal["text", "json"]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_split)]
+
+
+Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
@@ -115,6 +128,12 @@ class Settings(BaseSettings):
         description="Whether requests are traced by OpenTelemetry, which the standard `OTEL_*` variables configure. "
         "Needs the extra `telemetry`.",
     )
+    max_head_bytes: int = Field(
+        default=65_536,
+        ge=1_024,
+        description="The largest head of a request, which is its address and its headers, in bytes; of a GET, the "
+        "address holds the document.",
+    )
     max_body_bytes: int = Field(default=262_144, ge=1, description="The largest body of a GraphQL request, in bytes.")
     max_document_length: int = Field(default=50_000, ge=1, description="The longest GraphQL document, in characters.")
     max_tokens: int = Field(
@@ -169,6 +188,12 @@ class Settings(BaseSettings):
         default=10.0,
         gt=0,
         description="How long a client may take to send the head of a request before its connection is closed.",
+    )
+    trusted_proxies: Networks = Field(
+        default=(),
+        description="Addresses and networks of the proxies, separated by commas, whose `X-Forwarded-Proto` and "
+        "`X-Forwarded-For` are believed; `*` believes everybody. Without it, 127.0.0.1 and ::1, or what uvicorn's "
+        "`FORWARDED_ALLOW_IPS` names.",
     )
     keep_alive_seconds: int = Field(
         default=75,
@@ -238,7 +263,9 @@ class Settings(BaseSettings):
         "that long.",
     )
     jwt_keys_url: str | None = Field(
-        default=None, description="Where the JWKS document is whose keys sign tokens. Set one of these three, or none."
+        default=None,
+        description="Where the JWKS document is whose keys sign tokens, or the issuer's discovery document. Set one of "
+        "these three, or none.",
     )
     jwt_keys_file: Path | None = Field(
         default=None, description="A file with the keys that sign tokens: a JWKS document, or one public key as PEM."

@@ -28,3 +28,19 @@ def test_an_unknown_level_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_LOG_LEVEL", "loud")
     with pytest.raises(ValidationError, match="log_level"):
         Settings()
+
+
+def test_proxies_are_addresses_and_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7 ::1,fd00::/8")
+    assert Settings().trusted_proxies == ("10.0.0.0/8", "192.0.2.7", "::1", "fd00::/8")
+    monkeypatch.setenv("GATEWAY_TRUSTED_PROXIES", "*")
+    assert Settings().trusted_proxies == ("*",)
+
+
+@pytest.mark.parametrize(
+    "proxy", ["proxy.example", "10.0.0.1/8", "10.0.0", "10.0.0.1:80", "[::1]", "10.0.0.0/33", "10.*"]
+)
+def test_what_is_no_address_of_a_proxy_is_refused(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("GATEWAY_TRUSTED_PROXIES", proxy)
+    with pytest.raises(ValidationError, match="is no address such as"):
+        Settings()

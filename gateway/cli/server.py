@@ -55,8 +55,8 @@ def serve(
     signal.signal(signal.SIGTERM, _stop)
     settings = load_settings(_settings_in(context))
     asyncio.run(_make_sure(settings))
-    with _listening(host, port) as listener:
-        typer.echo(f"Listening on http://{host}:{listener.getsockname()[1]}", err=True)
+    with listening(host, port) as listener:
+        typer.echo(f"Listening on {address(host, listener.getsockname()[1])}", err=True)
         _run(listener, workers)
 
 
@@ -70,7 +70,7 @@ def demo(
     """
     signal.signal(signal.SIGTERM, _stop)
     with (
-        _listening("127.0.0.1", port) as listener,
+        listening("127.0.0.1", port) as listener,
         tempfile.TemporaryDirectory(prefix="gateway-demo-") as folder,
         _demo_database(Path(folder), postgresql=postgresql) as url,
     ):
@@ -78,7 +78,7 @@ def demo(
         for elsewhere in ("database_replica_urls", "database_schema", "keys_database_url"):
             os.environ.pop(variable(elsewhere), None)
         sample = with_database(url, _write_demo)
-        typer.echo(_welcome(f"http://127.0.0.1:{listener.getsockname()[1]}", sample))
+        typer.echo(_welcome(address("127.0.0.1", listener.getsockname()[1]), sample))
         _run(listener, workers=1)
 
 
@@ -139,16 +139,38 @@ def _settings_in(context: typer.Context) -> dict[str, str | None]:
     return given
 
 
-def _listening(host: str, port: int) -> socket.socket:
-    """A socket on which connections wait from now on, until the server has started."""
+def listening(host: str, port: int) -> socket.socket:
+    """A socket on which connections wait from now on, until the server has started. Brackets of IPv6 are let be."""
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        found = socket.getaddrinfo(_bare(host), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, place = found[0]
+        listener = socket.create_server(place, family=family, backlog=BACKLOG)
+    except socket.gaierror as failure:
+        raise OperatorError(f"Cannot listen on {_joined(host, port)}: {failure.strerror}.") from failure
+    except UnicodeError as failure:  # what no name may look like
+        raise OperatorError(f"Cannot listen on {_joined(host, port)}: that is no name of a machine.") from failure
     except OSError as failure:
-        reason = failure.strerror if isinstance(failure, socket.gaierror) else os.strerror(failure.errno or 0)
-        raise OperatorError(f"Cannot listen on {host}:{port}: {reason}.") from failure
+        raise OperatorError(f"Cannot listen on {_joined(host, port)}: {os.strerror(failure.errno or 0)}.") from failure
     listener.set_inheritable(True)
     return listener
+
+
+def address(host: str, port: int) -> str:
+    """The URL of a server there, with IPv6 addresses in brackets and their zones escaped (RFC 6874).
+
+    >>> address("fe80::1%eth0", 8000)
+    'http://[fe80::1%25eth0]:8000'
+    """
+    return f"http://{_joined(host, port).replace('%', '%25')}"
+
+
+def _joined(host: str, port: int) -> str:
+    bare = _bare(host)
+    return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
+
+
+def _bare(host: str) -> str:
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
 def _run(listener: socket.socket, workers: int) -> None:

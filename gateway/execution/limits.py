@@ -45,13 +45,13 @@ from gateway.errors import (
     SelectionLimitExceeded,
     VariableLimitExceeded,
 )
+from gateway.schema.fields import costs_of
 
 NESTING = 100  # selection sets in each other, fragments included: a bound for the recursion, not for clients
 PAGE_SIZES = ("first", "last")
 ASSUMED_SIZE = 100  # of a list of objects that says nothing about its length
 LARGEST_NUMBER = 2**31 - 1
 OBJECT_PRICE = 1
-FIELD_PRICES = {"callbackDeliveryCount": 1, "totalCount": 10, "callbackStats": 1_000}  # statements that count rows
 INTROSPECTION = frozenset({"__schema", "__type"})
 
 
@@ -255,6 +255,7 @@ class _Walk:
         self.measures: dict[str, Measure] = {}
         self.bills: dict[str, Bill] = {}
         self.directive_variables: set[str] = set()
+        self.costs = costs_of(schema)
         node = schema.get_type("Node")
         self.objects = {
             type_
@@ -313,7 +314,9 @@ class _Walk:
         measure.depth = max(measure.depth, inner.depth + 1)
         measure.introspects |= name in INTROSPECTION
         measure.count(inner)
-        price = FIELD_PRICES.get(name, OBJECT_PRICE if type_ in self.objects else 0)
+        price = OBJECT_PRICE if type_ in self.objects else 0
+        if on is not None:
+            price = self.costs.get((on.name, name), price)
         if definition is not None and (price or inner.bill):
             per_entry = name in {"edges", "nodes"} and _is_connection(on)
             sizes = (1,) if per_entry else self.sizes(node, definition)

@@ -6,14 +6,23 @@ ordinary executor, whose answers are the reference.
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from enum import Enum, auto
 from inspect import isawaitable
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import msgspec
-from graphql import DocumentNode, ExecutionResult, GraphQLError, OperationType, VariableDefinitionNode, execute
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    OperationType,
+    VariableDefinitionNode,
+    execute,
+    subscribe,
+)
 
 from gateway.deadline import Deadline
 from gateway.errors import (
@@ -26,7 +35,7 @@ from gateway.errors import (
 )
 from gateway.execution.documents import Documents, Operation, more_errors
 from gateway.execution.limits import check_cost, check_variables
-from gateway.execution.plan import plan_of
+from gateway.execution.plan.compiler import plan_of
 from gateway.observability import request_id
 from gateway.observability.record import exchange
 from gateway.schema.context import Context
@@ -171,15 +180,55 @@ async def execute_prepared(
     except (StatementTimeout, Unavailable) as error:
         answer = refuse(error, OUTCOMES[error.status])
     finally:
-        if context.rows is not None:
-            context.rows.stop()
+        if context.reader_or_none is not None:
+            context.reader_or_none.stop()
     return answer
+
+
+async def subscribe_prepared(
+    prepared: PreparedOperation, documents: Documents, context: Context
+) -> Answer | AsyncGenerator[Answer]:
+    """Begin a subscription: its answers, one for each event, or the one answer that refuses it.
+
+    A failure ends the stream after the answer that tells it. Whoever takes the answers closes the generator.
+    """
+    limits = documents.limits
+    begun = subscribe(
+        documents.schema,
+        prepared.document,
+        context_value=context,
+        variable_values=prepared.variables,
+        operation_name=prepared.operation_name,
+        max_coercion_errors=limits.errors,
+        hide_suggestions=not documents.introspection,
+    )
+    results = await begun if isawaitable(begun) else begun
+    if isinstance(results, ExecutionResult):
+        return _answer(results, limits.errors, tell=documents.introspection)
+    return _answers(cast("AsyncGenerator[ExecutionResult]", results), documents, context)
+
+
+async def _answers(
+    results: AsyncGenerator[ExecutionResult], documents: Documents, context: Context
+) -> AsyncGenerator[Answer]:
+    most, tell = documents.limits.errors, documents.introspection
+    try:
+        async with aclosing(results):
+            async for result in results:
+                yield _answer(result, most, tell=tell)
+    except ClientError as error:
+        yield refuse(error)
+    except Exception as failure:  # noqa: BLE001 - whatever it is, nothing of it may be sent
+        yield Answer({"errors": [unexpected(failure)]}, Outcome.INVALID)
+    finally:
+        if context.reader_or_none is not None:
+            context.reader_or_none.stop()
 
 
 async def _by_plan(prepared: PreparedOperation, documents: Documents, context: Context) -> Answer | None:
     """The answer that the operation's plan makes; None where there is no plan, or it meets what it was not made for."""
     operation, schema = prepared.operation, documents.schema
-    if context.rows is None:
+    if context.reader_or_none is None:
         return None
     variables = operation.variables(schema, prepared.variables)
     if isinstance(variables, list):
@@ -193,7 +242,7 @@ async def _by_plan(prepared: PreparedOperation, documents: Documents, context: C
         raise
     except Exception as odd:  # noqa: BLE001 - whatever it is, the ordinary executor says it in its own words
         logger.debug("answered without its plan: %r", odd)
-        context.rows.start_over()
+        context.reader_or_none.start_over()
         return None
     exchange.get().planned = True
     return Answer(b'{"data":%b}' % data, Outcome.COMPLETE)

@@ -10,6 +10,7 @@ from uuid import UUID
 from fastapi import Header, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import TypeAdapter, ValidationError
+from starlette.datastructures import Headers
 
 from gateway.database.engine import Database
 from gateway.database.lately import Remembered
@@ -18,7 +19,7 @@ from gateway.errors import BadRequest, ClientError, Unauthorized
 from gateway.http.tokens import Tokens
 from gateway.observability.record import exchange
 from gateway.viewer import READ, Principal, Viewer
-from gateway.writing.api_keys import ApiKey, find_key
+from gateway.writing.api_keys import ApiKey, find_key, is_any_key
 from gateway.writing.last_used import LastUsed
 
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(HTTPBearer(auto_error=False))]
@@ -29,6 +30,7 @@ CACHED_SECONDS = 15.0
 LOOK_UPS = 4  # at a time, so that unknown keys never take all connections
 NO_KEY = "jwt"  # what operators see of a token, which names a person
 BEARER = b"Bearer "
+ONE_AUTHORIZATION = "Send one `Authorization` header: which of several counts, no two readers agree on."
 ORGANIZATION_ID = TypeAdapter(UUID)
 
 
@@ -54,14 +56,32 @@ class Credentials:
         self._known: Remembered[bytes, Principal] = Remembered(CACHED, clock)
         self._refused: Remembered[bytes, bool] = Remembered(CACHED, clock)
 
-    async def require_viewer(self, request: Request, bearer: Bearer, organization: Organization = None) -> Viewer:
+    async def open(self) -> None:
+        """Read the keys that sign tokens. Where that fails it is a line in the log, and tried again later."""
+        if self.tokens is not None:
+            await self.tokens.keys.read()
+
+    def lack_token_keys(self) -> bool:
+        """Whether the keys that sign tokens were never read. They are read anew then, which nobody waits for here."""
+        if self.tokens is None or not self.tokens.keys.is_empty:
+            return False
+        self.tokens.keys.begin_to_read()
+        return True
+
+    async def let_keys_in(self) -> bool:
+        """Whether there is an API key that may be used."""
+        return self.has_keys and await is_any_key(self.database)
+
+    async def require_viewer(self, request: Request, bearer: Bearer, _organization: Organization = None) -> Viewer:
         """The viewer behind a request, who may read batches; a FastAPI dependency.
 
         Raises `Unauthorized`, `BadRequest` and the forbidden ones, in this order and before any other parameter is
         looked at.
         """
-        deadline = deadline_of(request.scope)
-        viewer = await self.authenticate(bearer.credentials if bearer else None, organization, deadline)
+        if len(request.headers.getlist("authorization")) > 1:
+            raise Unauthorized(ONE_AUTHORIZATION)
+        token, organization = bearer.credentials if bearer else None, organization_of(request.headers)
+        viewer = await self.authenticate(token, organization, deadline_of(request.scope))
         viewer.require(READ)
         return viewer
 
@@ -125,6 +145,12 @@ class Credentials:
         principal = Principal(key.id, {key.organization_id: key.scopes}, key.organization_id, key_id=key.id)
         self._known.put(digest, principal, self._cache_seconds)
         return principal
+
+
+def organization_of(headers: Headers) -> str | None:
+    """The organization asked for. Several are one value with commas in it, as for any header, which is no UUID."""
+    named = headers.getlist("x-organization-id")
+    return ", ".join(named) if named else None
 
 
 def _organization_id(text: str) -> str:

@@ -8,7 +8,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from gateway.deadline import Deadline
-from gateway.errors import GatewayError
+from gateway.errors import RequestFailed
 
 T = TypeVar("T")
 
@@ -19,7 +19,7 @@ async def until_disconnect(
     receive: Receive,
     work: Coroutine[Any, Any, T],
     deadline: Deadline,
-    exceeded: Callable[[], GatewayError] | None = None,
+    exceeded: Callable[[], RequestFailed] | None = None,
 ) -> T:
     """The result of some work, for a request whose body is read or is of no interest.
 
@@ -40,6 +40,12 @@ async def until_disconnect(
         raise late from None
     finally:
         watch.end()
+
+
+async def disconnected(receive: Receive) -> None:
+    """Wait until the client hangs up."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 class EagerCoroutine(Generic[T]):
@@ -99,8 +105,7 @@ class _Watch:
         self._watching = asyncio.ensure_future(self._wait())
 
     async def _wait(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+        await disconnected(self._receive)
         self.gone = True
         self._cancel()
 

@@ -3,12 +3,13 @@
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from fastapi.security.utils import get_authorization_scheme_param
+from graphql import OperationType
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -21,18 +22,31 @@ from gateway.errors import (
     DeadlineExceeded,
     InternalError,
     MethodNotAllowed,
+    NotAcceptable,
     RateLimited,
     RequestTimeout,
     Unauthorized,
     Unavailable,
 )
 from gateway.execution.documents import Documents
-from gateway.execution.run import Answer, Outcome, execute_prepared, prepare, refuse, unexpected
+from gateway.execution.run import (
+    Answer,
+    GraphQLRequest,
+    Outcome,
+    PreparedOperation,
+    execute_prepared,
+    prepare,
+    refuse,
+    subscribe_prepared,
+    unexpected,
+)
 from gateway.http.credentials import Credentials
 from gateway.http.disconnect import until_disconnect
+from gateway.http.event_stream import EventStream
 from gateway.http.graphql_request import read_body, read_parameters
-from gateway.http.negotiation import JSON, RESPONSE_JSON, read_request_head
+from gateway.http.negotiation import EVENT_STREAM, JSON, RESPONSE_JSON, RequestHead, read_request_head
 from gateway.http.rate_limit import RateLimiter
+from gateway.http.writes import Writes
 from gateway.observability.record import exchange
 from gateway.schema.context import Context
 from gateway.viewer import READ
@@ -102,6 +116,7 @@ class GraphQL:
         self.credentials = credentials
         self.manners = manners
         self.limiter = limiter
+        self.writes = Writes()
         self.page = page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -115,43 +130,30 @@ class GraphQL:
             return
         await reply(scope, receive, send)
 
-    async def reply(self, scope: Scope, receive: Receive) -> Reply:
-        """Answer one request; a failure becomes a GraphQL error, whatever it is."""
+    async def reply(self, scope: Scope, receive: Receive) -> Reply | EventStream:
+        """Answer one request, by one body or a stream; a failure becomes a GraphQL error, whatever it is."""
         media = JSON
         try:
-            method = scope["method"]
-            if method not in METHODS:
-                raise MethodNotAllowed(f"{method} is not for this address: use GET or POST.")
+            if scope["method"] not in METHODS:
+                raise MethodNotAllowed(f"{scope['method']} is not for this address: use GET or POST.")
             head, authorization, length = read_request_head(scope, self.manners.get_needs_accept)
-            if not isinstance(head.media, str):
+            if isinstance(head.media, str):
+                media = head.media
+            elif not head.takes_events:
                 raise head.media
-            media = head.media
+            if isinstance(authorization, Unauthorized):
+                raise authorization
             deadline = deadline_of(scope)
             context = await self.context(authorization, head.organization, deadline)
             asker = context.viewer.credential if context.viewer else str((scope.get("client") or ("",))[0])
             self.limiter.admit(asker)
-            is_post = method == "POST"
-            if is_post and head.unreadable is not None:
-                raise head.unreadable
-            if is_post:
-                began = time.monotonic()
-                body = await self.body(receive, length)
-                deadline.postpone(time.monotonic() - began)
-                asked = read_body(body)
-            else:
-                asked = read_parameters(scope["query_string"])
+            asked = await self.request(scope, receive, head, length)
             started = time.perf_counter()
-            prepared = prepare(asked, self.documents, queries_only=not is_post)
+            prepared = prepare(asked, self.documents, queries_only=scope["method"] != "POST")
             self.limiter.charge(asker, (time.perf_counter() - started) * 1000)
             if isinstance(prepared, Answer):
                 return self.encode(prepared, media)
-            work = execute_prepared(prepared, self.documents, context, deadline, plans=self.manners.plans)
-            answer = await until_disconnect(receive, work, deadline)
-            if context.viewer is None and Unauthorized.code in answer.codes:
-                raise Unauthorized
-            if head.wants_cost and self.may_see_cost(context):
-                answer = answer.with_extensions(cost={"actual": prepared.cost, "limit": self.documents.limits.cost})
-            return self.encode(answer, media, self.told(answer, context))
+            return await self.answer(receive, prepared, context, deadline, head)
         except DeadlineExceeded as error:
             return self.encode(refuse(error, Outcome.TIMED_OUT), media)
         except ClientError as error:
@@ -160,6 +162,47 @@ class GraphQL:
             raise
         except Exception as failure:  # noqa: BLE001 - whatever it is, nothing of it may be sent
             return encode({"errors": [unexpected(failure, scope["path"])]}, InternalError.status, media)
+
+    async def request(self, scope: Scope, receive: Receive, head: RequestHead, length: str) -> GraphQLRequest:
+        """What is asked. The time in which the body arrives does not count against the deadline."""
+        if scope["method"] != "POST":
+            return read_parameters(scope["query_string"])
+        if head.unreadable is not None:
+            raise head.unreadable
+        began = time.monotonic()
+        body = await self.body(receive, length)
+        deadline_of(scope).postpone(time.monotonic() - began)
+        return read_body(body)
+
+    async def answer(
+        self, receive: Receive, prepared: PreparedOperation, context: Context, deadline: Deadline, head: RequestHead
+    ) -> Reply | EventStream:
+        """The answer of an operation: one body, or a stream where it is a subscription or the client wants no other."""
+        media = head.media if isinstance(head.media, str) else JSON
+        if prepared.operation.kind is OperationType.SUBSCRIPTION:
+            if not head.takes_events:
+                raise NotAcceptable(f"A subscription is answered as {EVENT_STREAM}: name it in Accept.")
+            begun = subscribe_prepared(prepared, self.documents, context)
+            answers = await until_disconnect(receive, begun, deadline)
+            return self.encode(answers, media) if isinstance(answers, Answer) else EventStream(answers, _encoded)
+        answer = await self.execute(receive, prepared, context, deadline)
+        if context.viewer is None and Unauthorized.code in answer.codes:
+            raise Unauthorized
+        if head.wants_cost and self.may_see_cost(context):
+            answer = answer.with_extensions(cost={"actual": prepared.cost, "limit": self.documents.limits.cost})
+        if not isinstance(head.media, str):
+            return EventStream(_once(answer), _encoded)
+        return self.encode(answer, media, self.told(answer, context))
+
+    async def execute(
+        self, receive: Receive, prepared: PreparedOperation, context: Context, deadline: Deadline
+    ) -> Answer:
+        """The answer to a query, while its client waits for it; and to a mutation, which goes on to its end."""
+        if prepared.operation.kind is not OperationType.MUTATION:
+            work = execute_prepared(prepared, self.documents, context, deadline, plans=self.manners.plans)
+            return await until_disconnect(receive, work, deadline)
+        work = execute_prepared(prepared, self.documents, context.for_writing(), plans=False)
+        return await self.writes.run(receive, work, deadline)
 
     def encode(self, answer: Answer, media: str, headers: Pairs = ()) -> Reply:
         """An answer with the status of its media type."""
@@ -175,7 +218,7 @@ class GraphQL:
             return ()
         return (
             (b"x-graphql-path", b"planned" if answer.planned else b"ordinary"),
-            (b"x-graphql-statements", b"%d" % (context.rows.statements if context.rows else 0)),
+            (b"x-graphql-statements", b"%d" % (context.reader_or_none.statements if context.reader_or_none else 0)),
         )
 
     def may_see_cost(self, context: Context) -> bool:
@@ -220,6 +263,14 @@ async def _read(receive: Receive, limit: int) -> bytes:
         if not message.get("more_body", False):
             return b"".join((*chunks, chunk)) if chunks else chunk
         chunks.append(chunk)
+
+
+async def _once(answer: Answer) -> AsyncGenerator[Answer]:
+    yield answer
+
+
+def _encoded(answer: Answer) -> bytes:
+    return encode(answer.content, 200, JSON).body
 
 
 def encode(body: Mapping[str, Any] | bytes, status: int, media: str, headers: Pairs = ()) -> Reply:

@@ -13,6 +13,7 @@ from gateway.execution.run import GraphQLRequest
 
 MOST_PARAMETERS = 100
 ANYTHING = (object, "")
+BYTE_ORDER_MARK = "\ufeff"
 SURROGATE = re.compile(rb"\\u[dD]")  # half a character, perhaps
 KINDS: Mapping[str, tuple[type, str]] = {
     "query": (str, "a string: the text of a GraphQL document"),
@@ -51,7 +52,7 @@ def read_body(body: bytes) -> GraphQLRequest:
 
 def _read_body(body: bytes) -> GraphQLRequest:
     try:
-        text = body.decode()
+        text = body.decode("utf-8-sig")  # a byte order mark says nothing in UTF-8 (RFC 8259, 8.1): some clients send it
     except UnicodeDecodeError:
         raise BadRequest("The body is not UTF-8.") from None
     parameters = _json(text, "The body")
@@ -78,7 +79,7 @@ def read_parameters(query_string: bytes) -> GraphQLRequest:
             parameters[name] = value
     for name in ("variables", "extensions"):
         if name in parameters:
-            parameters[name] = _json(parameters[name], f"`{name}`")
+            parameters[name] = _json(parameters[name].removeprefix(BYTE_ORDER_MARK), f"`{name}`")
     return _request(parameters)
 
 

@@ -7,10 +7,12 @@ from functools import lru_cache
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from gateway.errors import ClientError, NotAcceptable, UnsupportedMediaType
+from gateway.errors import ClientError, NotAcceptable, Unauthorized, UnsupportedMediaType
+from gateway.http.credentials import ONE_AUTHORIZATION, organization_of
 
 JSON = "application/json"
 RESPONSE_JSON = "application/graphql-response+json"
+EVENT_STREAM = "text/event-stream"
 COST_HEADER = "x-graphql-cost"
 AUTHORIZATION = b"authorization"
 READ_ONCE = frozenset(
@@ -27,21 +29,24 @@ Pairs = tuple[tuple[bytes, bytes], ...]
 class RequestHead:
     """How to answer, for which organization, and what is wrong with the body before it is read.
 
-    `media` is what the client prefers, or what to refuse it with.
+    `media` is what the client prefers for one answer, or what to refuse it with; `takes_events` where it names
+    `text/event-stream` for a stream of them.
     """
 
     media: str | NotAcceptable
     organization: str | None
     wants_cost: bool
     unreadable: ClientError | None
+    takes_events: bool
 
 
-def read_request_head(scope: Scope, get_needs_accept: bool) -> tuple[RequestHead, str | None, str]:
-    """The head of a request, its `Authorization`, and its `Content-Length`, empty where it has none.
+def read_request_head(scope: Scope, get_needs_accept: bool) -> tuple[RequestHead, str | Unauthorized | None, str]:
+    """The head of a request, its `Authorization`, or what to refuse several with, and its `Content-Length`, empty where
+    it has none.
 
     Credentials are read each time: they are not to be remembered as they are.
     """
-    authorization: str | None = None
+    authorization: str | Unauthorized | None = None
     length, size = "", 0
     pairs = []
     for pair in scope["headers"]:
@@ -49,8 +54,9 @@ def read_request_head(scope: Scope, get_needs_accept: bool) -> tuple[RequestHead
         if name in READ_ONCE:
             pairs.append(pair)
             size += len(value)
-        elif name == AUTHORIZATION and authorization is None:
-            authorization = value.decode("latin-1")
+        elif name == AUTHORIZATION:
+            first = authorization is None
+            authorization = value.decode("latin-1") if first else Unauthorized(ONE_AUTHORIZATION)
         elif name == b"content-length":
             length = value.decode("latin-1")
     strict = get_needs_accept and scope["method"] != "POST"
@@ -71,18 +77,19 @@ def _read(pairs: Pairs, strict: bool) -> RequestHead:
         media = refusal
     return RequestHead(
         media,
-        headers.get("x-organization-id"),
+        organization_of(headers),
         headers.get(COST_HEADER, "") not in {"", "0"},
         _unreadable(headers),
+        takes_events(headers.getlist("accept")),
     )
 
 
 def _unreadable(headers: Headers) -> ClientError | None:
     """Why a body with these headers cannot be read: it must be JSON in UTF-8, as it is."""
-    kind, parameters = parse_media_type(headers.get("content-type", ""))
+    kind, parameters = parse_media_type(", ".join(headers.getlist("content-type")))
     if kind != JSON or parameters.get("charset", "utf-8") not in {"utf-8", "utf8"}:
         return UnsupportedMediaType("Send application/json, in UTF-8.")
-    if headers.get("content-encoding", "identity").lower() != "identity":
+    if ", ".join(headers.getlist("content-encoding")).lower() not in {"", "identity"}:
         return UnsupportedMediaType("Send the body as it is, without Content-Encoding.")
     return None
 
@@ -110,6 +117,12 @@ def negotiate(accept: list[str], *, strict: bool = False) -> str:
     if quality <= 0:
         raise NotAcceptable(f"Answers are {RESPONSE_JSON} or {JSON}: name one of them in Accept.")
     return media
+
+
+def takes_events(accept: list[str]) -> bool:
+    """Whether a client names the media type of streams; a wildcard does not: it means one answer."""
+    named = (parse_media_type(part) for part in ",".join(accept).split(","))
+    return any(kind == EVENT_STREAM and _quality(given.get("q", "1")) > 0 for kind, given in named)
 
 
 def parse_media_type(text: str) -> tuple[str, Mapping[str, str]]:

@@ -8,16 +8,22 @@ from fastapi.responses import JSONResponse
 from gateway.database.engine import Database
 from gateway.database.migrate import check_schema
 from gateway.database.required import KEYS
-from gateway.errors import OperatorError
+from gateway.errors import ClientError, OperatorError
+from gateway.http.credentials import Credentials
 
 logger = logging.getLogger(__name__)
 
+TOKEN_KEYS_UNAVAILABLE = "TOKEN_KEYS_UNAVAILABLE"  # noqa: S105 - a reason
 STOPPING = "stopping"  # of the state that the server shares with its requests: whether it is about to stop
 
 
-def router(database: Database, keys: Database) -> APIRouter:
+def router(database: Database, keys: Database, credentials: Credentials) -> APIRouter:
     """`/healthz` answers while the process lives; `/readyz` only while the databases answer with a schema that fits,
-    and until the process is told to stop."""
+    while somebody could be let in, and until the process is told to stop.
+
+    Where the keys that sign tokens were never read, nobody can be let in but API keys: without any, the gateway is not
+    ready; with some, it is, and says what it lacks. `/readyz` itself has them read, as no token may ever come.
+    """
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/healthz")
@@ -32,10 +38,13 @@ def router(database: Database, keys: Database) -> APIRouter:
             await check_schema(database)
             if keys is not database:
                 await check_schema(keys, KEYS)
-        except OperatorError as reason:
+            lacking = credentials.lack_token_keys()
+            if lacking and not await credentials.let_keys_in():
+                return _unavailable(TOKEN_KEYS_UNAVAILABLE)
+        except (OperatorError, ClientError) as reason:
             logger.warning("not ready: %s", reason.message)
             return _unavailable(reason.code)
-        return JSONResponse({"status": "ready"})
+        return JSONResponse({"status": "ready", **({"lacking": TOKEN_KEYS_UNAVAILABLE} if lacking else {})})
 
     return routes
 

@@ -1,24 +1,35 @@
 """The HTTP server of one process, which stops in order."""
 
 import asyncio
+import os
 import signal
 import time
+from collections.abc import Callable
 from socket import socket
 from types import FrameType
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from gateway.http.probes import STOPPING
-from gateway.http.protocol import patient_for
+from gateway.http.protocol import limited_to
 from gateway.settings import Settings
 
 CLOSE = (b"connection", b"close")
+LOOPBACK = ["127.0.0.1", "::1"]
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def hold_signals() -> None:
     """Let the signals that stop a server wait until it has started far enough to take them."""
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+
+def _believed(settings: Settings) -> str | list[str]:
+    """Which proxies say by what scheme and from where a request came, as uvicorn wants it."""
+    if "*" in settings.trusted_proxies:
+        return "*"
+    return list(settings.trusted_proxies) or os.environ.get("FORWARDED_ALLOW_IPS") or LOOPBACK
 
 
 class Server(uvicorn.Server):
@@ -30,15 +41,16 @@ class Server(uvicorn.Server):
     have been sent already.
     """
 
-    def __init__(self, app: str, settings: Settings, *, is_worker: bool = False) -> None:
+    def __init__(self, app: str | Callable[[], ASGIApp], settings: Settings, *, is_worker: bool = False) -> None:
         config = uvicorn.Config(
             app,
             factory=True,
-            http=patient_for(settings.head_seconds),
+            http=limited_to(settings.head_seconds, settings.max_head_bytes),
             lifespan="on",
             log_config=None,
             server_header=False,
             access_log=False,  # it would write down query strings
+            forwarded_allow_ips=_believed(settings),
             timeout_keep_alive=settings.keep_alive_seconds,
             timeout_graceful_shutdown=settings.grace_seconds,
         )

@@ -15,7 +15,7 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from gateway.errors import GatewayError, LimitExceeded, RateLimited
+from gateway.errors import ClientError, GatewayError, LimitExceeded, OperatorError, RateLimited, RequestFailed
 from gateway.observability.shared_counters import Name, SharedCounters, Total, mark_dead
 
 FACES = frozenset({"graphql", "rest", "probe", "other"})
@@ -86,8 +86,15 @@ def _tree(kind: type[GatewayError]) -> Iterator[type[GatewayError]]:
         yield from _tree(below)
 
 
-CODES = frozenset({kind.code for kind in _tree(GatewayError)} | {OK, CLIENT_GONE})
-LIMITS = frozenset({kind.code for kind in _tree(LimitExceeded)} - {GatewayError.code} | {RateLimited.code})
+BRANCHES = {
+    GatewayError,
+    RequestFailed,
+    ClientError,
+    LimitExceeded,
+    OperatorError,
+}  # errors are always of a kind below these
+CODES = frozenset({kind.code for kind in _tree(GatewayError) if kind not in BRANCHES} | {OK, CLIENT_GONE})
+LIMITS = frozenset({kind.code for kind in _tree(LimitExceeded) if kind not in BRANCHES} | {RateLimited.code})
 
 
 class Metrics(Collector):

@@ -46,7 +46,7 @@ class RequestRecord:
     `operation` is the GraphQL operation's name, empty where it has none, and `kind` `query` or `mutation`. `document`
     gives the normalised document, and is called only when somebody wants to see it. `planned` tells the fast path from
     the ordinary executor. `code` is the first error's, or `OK`. `key` is the API key's id, or `jwt`. `bytes` are those
-    of the answer's body.
+    of the answer's body, and `events` the answers in it where it is a stream of them.
     """
 
     method: str = ""
@@ -64,6 +64,7 @@ class RequestRecord:
     statements: int = 0
     rows: int = 0
     bytes: int = 0
+    events: int = 0
     metrics: Metrics | None = None
     trace: Trace | None = None
 

@@ -1,48 +1,53 @@
-"""The beginning of a large text, read without the rest of it.
-
-In the names of columns that a statement is asked for, `response_body:512` stands for the first 512 bytes of
-`response_body`; the length of the whole comes along as `response_body:length`.
-"""
+"""The beginning of a large text, read without the rest of it."""
 
 from codecs import getincrementaldecoder
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 UTF8 = getincrementaldecoder("utf-8")
-LENGTH = "length"
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
+class PreviewedText:
     """The beginning of a text, whether it was cut there, and how many bytes the whole has."""
 
     text: str
     truncated: bool
     byte_length: int
 
-
-def beginning(column: str, size: int) -> str:
-    """The name under which the first `size` bytes of a column are asked for."""
-    return f"{column}:{size}"
-
-
-def parse(name: str) -> tuple[str, int] | None:
-    """The column and the number of bytes that such a name stands for; None for a plain column's name."""
-    column, separator, size = name.partition(":")
-    return (column, int(size)) if separator else None
+    def masked(self, mask: Callable[[str], str]) -> "PreviewedText":
+        """The same with its text masked."""
+        return replace(self, text=mask(self.text))
 
 
-def preview(values: Mapping[str, Any], column: str, size: int) -> Preview | None:
-    """The preview in a row's values, never ending inside a character; None where there is no text."""
-    length: int | None = values[beginning_length(column)]
-    if length is None:
-        return None
-    start: bytes = values[beginning(column, size)] or b""  # SQLite's substr of an empty body is null
-    truncated = length > size
-    return Preview(UTF8("replace").decode(start, final=not truncated), truncated, length)
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The first `size` bytes of a column, wanted instead of all of it.
+
+    A statement returns two columns for it: the bytes under `label`, such as `response_body:512`, and the length of the
+    whole under `length_label`, such as `response_body:length`.
+    """
+
+    column: str
+    size: int
+
+    @property
+    def label(self) -> str:
+        """The name under which a statement returns the first bytes."""
+        return f"{self.column}:{self.size}"
+
+    @property
+    def length_label(self) -> str:
+        """The name under which a statement returns the length of the whole, in bytes."""
+        return f"{self.column}:length"
+
+    def text(self, start: bytes | None, length: int | None) -> PreviewedText | None:
+        """The text in the first bytes, never ending inside a character; None where there is no text at all."""
+        if length is None:
+            return None
+        truncated = length > self.size
+        # SQLite's substr of an empty body is null.
+        return PreviewedText(UTF8("replace").decode(start or b"", final=not truncated), truncated, length)
 
 
-def beginning_length(column: str) -> str:
-    """The name under which the length of the whole comes."""
-    return f"{column}:{LENGTH}"
+Wanted = str | Preview  # what a statement reads of a row: a column by its name, or the beginning of one

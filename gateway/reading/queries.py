@@ -1,7 +1,7 @@
 """Every SELECT of rows, as pure functions.
 
-Each takes the scope first and carries its organization in the WHERE clause. `columns` are names of the table's columns:
-what nobody asked for is not read.
+Each takes the scope first and carries its organization in the WHERE clause. `columns` are names of the table's columns,
+or previews of these: what nobody asked for is not read.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,11 +26,11 @@ from gateway.database.types import AnySelect
 from gateway.reading.filters import Filter
 from gateway.reading.health import health
 from gateway.reading.pages import Order, Position, Slice
-from gateway.reading.previews import beginning_length, parse
+from gateway.reading.previews import Preview, Wanted
 from gateway.reading.visibility import Visibility
 
 
-def rows_by_id(scope: Visibility, table: Table, ids: Ids, columns: Iterable[str]) -> AnySelect:
+def rows_by_id(scope: Visibility, table: Table, ids: Ids, columns: Iterable[Wanted]) -> AnySelect:
     """The rows with these ids."""
     wanted = ids_as_rows(ids)
     return (
@@ -42,7 +42,7 @@ def rows_of_parents(
     scope: Visibility,
     parent: Column[str],
     ids: Ids,
-    columns: Iterable[str],
+    columns: Iterable[Wanted],
     order: Order,
     first: int | None = None,
     after: Position | None = None,
@@ -68,7 +68,7 @@ def rows_of_all_parents(
     scope: Visibility,
     parent: Column[str],
     ids: Ids,
-    columns: Iterable[str],
+    columns: Iterable[Wanted],
     order: Order,
     most: int | None = None,
     after: Position | None = None,
@@ -113,7 +113,7 @@ def health_of_batches(scope: Visibility, ids: Ids) -> AnySelect:
     )
 
 
-def nodes_by_id(scope: Visibility, ids: Ids, columns: Mapping[Table, Iterable[str]]) -> AnySelect:
+def nodes_by_id(scope: Visibility, ids: Ids, columns: Mapping[Table, Iterable[Wanted]]) -> AnySelect:
     """The rows with these ids, whichever of the tables they are in: each column labelled `<table>.<column>`."""
     wanted = ids_as_rows(ids)
     joined: Any = wanted
@@ -125,7 +125,7 @@ def nodes_by_id(scope: Visibility, ids: Ids, columns: Mapping[Table, Iterable[st
 
 
 def rows_in_order(
-    scope: Visibility, table: Table, columns: Iterable[str], where: Filter | None, order: Order, asked: Slice
+    scope: Visibility, table: Table, columns: Iterable[Wanted], where: Filter | None, order: Order, asked: Slice
 ) -> AnySelect:
     """The organization's rows that `where` keeps: a slice of them and one row more, read from the slice's start."""
     rows = select(*_pick(table, {*columns, order.column})).where(
@@ -172,16 +172,16 @@ def _conditions(where: Filter | None, scope: Visibility) -> Iterable[ColumnEleme
     return () if where is None else where.conditions(scope)
 
 
-def _base(table: FromClause, names: Iterable[str]) -> Sequence[ColumnElement[Any]]:
+def _base(table: FromClause, names: Iterable[Wanted]) -> Sequence[ColumnElement[Any]]:
     """The columns that these names need, `id` always among them, in the table's order."""
-    wanted = {"id", *(name.partition(":")[0] for name in names)}
+    wanted = {"id", *(name.column if isinstance(name, Preview) else name for name in names)}
     return [column for column in table.c if column.name in wanted]
 
 
-def _pick(table: FromClause, names: Iterable[str]) -> Sequence[ColumnElement[Any]]:
-    """The named columns and the beginnings of columns, `id` always among them, in an order that is always the same."""
-    begun = {name: previewed for name in sorted(names) if (previewed := parse(name))}
-    whole = _base(table, (name for name in names if name not in begun))
-    lengths = {column: byte_length(table.c[column]).label(beginning_length(column)) for column, _ in begun.values()}
-    starts = [first_bytes(table.c[column], size).label(name) for name, (column, size) in begun.items()]
+def _pick(table: FromClause, names: Iterable[Wanted]) -> Sequence[ColumnElement[Any]]:
+    """The named columns and the previews, `id` always among them, in an order that is always the same."""
+    whole = _base(table, (name for name in names if isinstance(name, str)))
+    previews = sorted((name for name in names if isinstance(name, Preview)), key=lambda preview: preview.label)
+    starts = [first_bytes(table.c[preview.column], preview.size).label(preview.label) for preview in previews]
+    lengths = {preview.column: byte_length(table.c[preview.column]).label(preview.length_label) for preview in previews}
     return [*whole, *starts, *lengths.values()]

@@ -21,6 +21,7 @@ from gateway.reading import queries
 from gateway.reading.filters import Filter, Values
 from gateway.reading.health import CallbackHealth
 from gateway.reading.pages import Order, Page, Position, Slice, parameters
+from gateway.reading.previews import Wanted
 from gateway.reading.visibility import Visibility
 
 A_co = TypeVar("A_co", covariant=True)
@@ -62,7 +63,7 @@ class RowById(Question[AnyRow | None]):
     """The row with that id, or None."""
 
     table: Table
-    columns: frozenset[str]
+    columns: frozenset[Wanted]
 
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return queries.rows_by_id(scope, self.table, ids, self.columns)
@@ -77,7 +78,7 @@ class RowsOf(Question[list[AnyRow]]):
     """The rows that `where` keeps and whose `parent` column is that id, in order, at most `first` of them."""
 
     parent: Column[str]
-    columns: frozenset[str]
+    columns: frozenset[Wanted]
     order: Order
     first: int | None = None
     after: Position | None = None
@@ -171,7 +172,7 @@ class HealthOf(Question[CallbackHealth]):
 class NodeById(Question[tuple[Table, Mapping[str, Any]] | None]):
     """The table and the row, its columns by name, that an id belongs to, or None."""
 
-    columns: tuple[tuple[Table, frozenset[str]], ...]
+    columns: tuple[tuple[Table, frozenset[Wanted]], ...]
 
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return queries.nodes_by_id(scope, ids, dict(self.columns))
@@ -192,7 +193,7 @@ class PageOf(Question[Page]):
     """A page of the organization's rows; the id that is asked is the organization's."""
 
     table: Table
-    columns: frozenset[str]
+    columns: frozenset[Wanted]
     where: Filter | None
     order: Order
     asked: Slice

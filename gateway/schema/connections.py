@@ -1,12 +1,14 @@
 """Relay connections: a page of an ordered list, with cursors, and a count that says how exact it is.
 
-Nothing is read until a field asks for it: `totalCount` alone reads no page, and a page alone counts nothing.
+Nothing is read until a field asks for it: `totalCount` alone reads no page, and a page alone counts nothing. A list at
+the root is one `paginated` field, whose source is the type of its rows, the filter and the usual order.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Generic, Self, TypeVar
+from inspect import Parameter, signature
+from typing import Annotated, Any, Generic, Self, TypeVar
 
 import strawberry
 from sqlalchemy import Table
@@ -15,11 +17,12 @@ from gateway.database.types import AnyRow
 from gateway.errors import ValidationFailed
 from gateway.reading.filters import Filter
 from gateway.reading.pages import Cursors, Order, Page, Slice
+from gateway.reading.previews import Wanted
 from gateway.reading.questions import CountUpTo, PageOf
 from gateway.schema.context import Info
+from gateway.schema.fields import Source, SourcedField, columns_of, resolved
 from gateway.schema.inputs import LARGEST_PAGE, OrderInput, page_size
-from gateway.schema.selection import Lists, columns_of
-from gateway.schema.types import Node
+from gateway.schema.nodes import Node
 
 USUAL_PAGE = 50
 HIGHEST_COUNT = 100_000
@@ -39,10 +42,10 @@ T = TypeVar("T", bound=Node)
 class PageArguments:
     """`first` and `after`, or `last` and `before`, as a client gave them."""
 
-    first: int | None = None
-    after: str | None = None
-    last: int | None = None
-    before: str | None = None
+    first: PageSize = None
+    after: Cursor = None
+    last: PageSize = None
+    before: Cursor = None
 
     def slice(self, cursors: Cursors, table: Table, order: Order) -> Slice:
         """Which rows they ask for; `ValidationFailed` or `BadCursor` where they ask for none."""
@@ -95,12 +98,66 @@ class TotalCount:
     precision: CountPrecision = strawberry.field(description="Whether that is all of them.")
 
 
+def of_page(source: Source, *, description: str) -> Any:
+    """A field of a page, or of one of its edges."""
+    return SourcedField(source=source, description=description)
+
+
+@dataclass(frozen=True)
+class EdgeNode(Source):
+    """The row of an edge."""
+
+    def columns(self, _given: Mapping[str, Any], /) -> Sequence[Wanted]:
+        return ()
+
+    def value(self, edge: Any, _info: Info, _given: dict[str, Any], /) -> Any:
+        return edge.row
+
+
 @strawberry.type(description="One row of a page with its place in the list.")
 class Edge(Generic[T]):
     """Relay's edge."""
 
+    row: strawberry.Private[T]
     cursor: str = strawberry.field(description="The row's place: opaque, good for this list, filter and order only.")
-    node: T = strawberry.field(description="The row.")
+    node: T = of_page(EdgeNode(), description="The row.")
+
+
+@dataclass(frozen=True)
+class OfPage(Source):
+    """A field of a connection that shows its page, which all of these read together."""
+
+    def columns(self, _given: Mapping[str, Any], /) -> Sequence[Wanted]:
+        return ()
+
+    async def value(self, connection: Any, info: Info, _given: dict[str, Any], /) -> Any:
+        page = await info.context.reader.load(connection.question)
+        return self.shown(connection, page)
+
+    def shown(self, connection: "Connection[Any]", page: Page, /) -> Any:
+        """What the field shows of the page."""
+        raise NotImplementedError
+
+
+class PageNodes(OfPage):
+    """The rows."""
+
+    def shown(self, connection: "Connection[Any]", page: Page, /) -> list[Any]:
+        return [connection.of.of(row._mapping) for row in page.rows]
+
+
+class PageEdges(OfPage):
+    """The rows with their cursors."""
+
+    def shown(self, connection: "Connection[Any]", page: Page, /) -> list[Edge[Any]]:
+        return [Edge(cursor=connection.cursor(row), row=connection.of.of(row._mapping)) for row in page.rows]
+
+
+class PagePlace(OfPage):
+    """Where the page lies in its list."""
+
+    def shown(self, connection: "Connection[Any]", page: Page, /) -> PageInfo:
+        return PageInfo.of(page, [connection.cursor(row) for row in (*page.rows[:1], *page.rows[-1:])])
 
 
 @strawberry.type(description="A page of an ordered list.")
@@ -110,44 +167,14 @@ class Connection(Generic[T]):
     of: strawberry.Private[type[T]]
     question: strawberry.Private[PageOf]
     cursors: strawberry.Private[Cursors]
+    nodes: list[T] = of_page(PageNodes(), description="The rows of this page.")
+    edges: list[Edge[T]] = of_page(PageEdges(), description="The rows of this page, each with its cursor.")
+    page_info: PageInfo = of_page(PagePlace(), description="Where this page lies in the list.")
 
-    @classmethod
-    def ask(
-        cls, info: Info, rows: Lists, where: Filter | None, order_by: OrderInput | None, page: PageArguments
-    ) -> "Connection[T]":
-        """The connection over the organization's rows that `where` keeps, with the columns that `info` selects."""
-        columns = columns_of(info, rows.of, ("nodes",), ("edges", "node"))
-        return cls.over(rows, columns, where, order_by, page)
-
-    @classmethod
-    def over(
-        cls,
-        rows: Lists,
-        columns: frozenset[str],
-        where: Filter | None,
-        order_by: OrderInput | None,
-        page: PageArguments,
-    ) -> "Connection[T]":
-        """The same with these columns."""
-        order = rows.usual if order_by is None else order_by.order()
-        cursors = Cursors.of(rows.table.name, where, order)
-        question = PageOf(rows.table, columns, where, order, page.slice(cursors, rows.table, order))
-        return cls(of=rows.of, question=question, cursors=cursors)
-
-    @strawberry.field(description="The rows of this page.")
-    async def nodes(self, info: Info) -> list[T]:
-        return self.of.all((await self._page(info)).rows)
-
-    @strawberry.field(description="The rows of this page, each with its cursor.")
-    async def edges(self, info: Info) -> list[Edge[T]]:
-        return [Edge(cursor=self._cursor(row), node=self.of.of(row)) for row in (await self._page(info)).rows]
-
-    @strawberry.field(description="Where this page lies in the list.")
-    async def page_info(self, info: Info) -> PageInfo:
-        page = await self._page(info)
-        return PageInfo.of(page, [self._cursor(row) for row in (*page.rows[:1], *page.rows[-1:])])
-
-    @strawberry.field(description="How many rows the filter keeps in all, counted no further than `limit`.")
+    @resolved(
+        cost=10,  # a statement that counts rows
+        description="How many rows the filter keeps in all, counted no further than `limit`.",
+    )
     async def total_count(
         self,
         info: Info,
@@ -160,8 +187,51 @@ class Connection(Generic[T]):
         precision = CountPrecision.EXACT if counted <= limit else CountPrecision.CAPPED
         return TotalCount(value=min(counted, limit), precision=precision)
 
-    async def _page(self, info: Info) -> Page:
-        return await info.context.reader.load(self.question)
-
-    def _cursor(self, row: AnyRow) -> str:
+    def cursor(self, row: AnyRow) -> str:
+        """The cursor of a row of the list."""
         return self.cursors.encode(self.question.order.position(self.question.table.c, row))
+
+
+@dataclass(frozen=True)
+class Paginated(Source):
+    """A connection over the organization's rows of a type: those that the argument `filter` keeps, in `order` unless
+    the argument `orderBy` names another. `keep` is the annotation of `filter`: its type and its description."""
+
+    of: type[Node]
+    keep: Any
+    order: OrderInput
+
+    @property
+    def parameters(self) -> Sequence[Parameter]:
+        described = strawberry.argument(description="In which order they come.")
+        ordered: Any = Annotated[type(self.order) | None, described]
+        return (
+            Parameter("filter", Parameter.KEYWORD_ONLY, default=None, annotation=self.keep),
+            Parameter("order_by", Parameter.KEYWORD_ONLY, default=self.order, annotation=ordered),
+            *signature(PageArguments).parameters.values(),
+        )
+
+    def columns(self, _given: Mapping[str, Any], /) -> Sequence[Wanted]:
+        return ()
+
+    async def value(self, _parent: Any, info: Info, given: dict[str, Any], /) -> Connection[Any]:
+        # It waits for nothing, but has fields that may fail: see `statistics` in `query`.
+        return self.connection(columns_of(info, "nodes") | columns_of(info, "edges", "node"), **given)
+
+    def connection(
+        self,
+        columns: frozenset[Wanted],
+        filter: Filter | None,  # noqa: A002
+        order_by: OrderInput | None,
+        **page: Any,
+    ) -> Connection[Any]:
+        """The connection that the field's arguments ask for, with these columns of its rows."""
+        table, order = self.of.table, (order_by or self.order).order()
+        cursors = Cursors.of(table.name, filter, order)
+        asked = PageArguments(**page).slice(cursors, table, order)
+        return Connection(of=self.of, question=PageOf(table, columns, filter, order, asked), cursors=cursors)
+
+
+def paginated(of: type[Node], *, keep: Any, order: OrderInput, description: str) -> Any:
+    """A field at the root that is a connection over the organization's rows of a type."""
+    return SourcedField(source=Paginated(of, keep, order), description=description)

@@ -16,14 +16,13 @@ from strawberry.types import get_object_definition
 from gateway.errors import ValidationFailed
 from gateway.reading import filters
 from gateway.reading.pages import Order
-from gateway.reading.previews import beginning
 from gateway.schema.scalars import canonical_id
-from gateway.schema.selection import reads
 
 LARGEST_PAGE = 500
 
+Id = Annotated[strawberry.ID, strawberry.argument(description="The platform's UUID, in any spelling.")]
+Ids = Annotated[list[strawberry.ID], strawberry.argument(description=f"The platform's UUIDs: at most {LARGEST_PAGE}.")]
 First = Annotated[int, strawberry.argument(description=f"How many rows to return at the most: 1 to {LARGEST_PAGE}.")]
-
 
 LARGEST_PREVIEW = 65_536
 
@@ -51,11 +50,6 @@ def preview_size(max_bytes: int) -> int:
     if not 1 <= max_bytes <= LARGEST_PREVIEW:
         raise ValidationFailed(f"maxBytes must be 1 to {LARGEST_PREVIEW}, not {max_bytes}.")
     return max_bytes
-
-
-def begins(column: str) -> dict[str, Any]:
-    """Metadata of a field that previews a column; a size out of bounds is the field's own error, so none is read."""
-    return reads(lambda given: beginning(column, min(max(given["maxBytes"], 0), LARGEST_PREVIEW)))
 
 
 def _show_filter(filter_: type[Any]) -> None:

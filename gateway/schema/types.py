@@ -1,26 +1,22 @@
 """The types of the graph. Names and nullability follow the platform's contract; they refer to each other, so they
 stand in one module.
 
-An object is made of one database row. Its plain fields are columns; a field that is not one says in `reads` which
-columns it is made of. Only columns that somebody selected are there.
+The types of rows name the source of each field, see `fields`; the fields of all others are attributes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from enum import EnumMeta
-from math import ceil
 from typing import Annotated, Any, Self
 
 import msgspec
 import strawberry
-from sqlalchemy import Row, Table
 from strawberry.scalars import JSON
 
 from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches
-from gateway.database.types import AnyRow
 from gateway.reading.contract import BatchCallbackEvent, BatchCallbackStatus, body_payload, body_text, plain_payload
 from gateway.reading.curl import as_curl
 from gateway.reading.failures import failure_of
@@ -29,21 +25,15 @@ from gateway.reading.health import CallbackHealth
 from gateway.reading.history import IN_SEQUENCE
 from gateway.reading.masking import mask_text, mask_url
 from gateway.reading.pages import Order
-from gateway.reading.previews import preview
+from gateway.reading.previews import Wanted
+from gateway.reading.progress import has_next_attempt, is_in_flight, is_overdue, seconds_to_next_attempt
 from gateway.reading.questions import CountOf, HealthOf, OrganizationOf, RowById, RowsOf
 from gateway.schema.context import Context, Info
-from gateway.schema.inputs import (
-    CallbackDeliveryOrder,
-    CallbackDeliveryOrderField,
-    First,
-    MaxBytes,
-    OrderDirection,
-    begins,
-    page_size,
-    preview_size,
-)
+from gateway.schema.fields import column, derived, loaded, masked, previewed
+from gateway.schema.inputs import CallbackDeliveryOrder, CallbackDeliveryOrderField, First, OrderDirection, page_size
+from gateway.schema.nodes import Node, row_type
 from gateway.schema.scalars import Long
-from gateway.schema.selection import asks, columns_of, makes, masks, reads
+from gateway.schema.strawberry_internals import enum_definition
 
 OLDEST_DELIVERIES = CallbackDeliveryOrder(field=CallbackDeliveryOrderField.CREATED_AT, direction=OrderDirection.ASC)
 DeliveriesKept = Annotated[
@@ -52,51 +42,56 @@ DeliveriesKept = Annotated[
 DeliveriesOrdered = Annotated[
     CallbackDeliveryOrder | None, strawberry.argument(description="In which order they come.")
 ]
-MASKED = "Credentials in it are replaced by `[masked]` for viewers without the scope `batches:read_secrets`."
+USUAL_CHILDREN = 100  # of each parent, where a client names no number
 LATEST_FIRST = Order("attempt_number", descending=True)
 NULL = b"null"
 
 
-def batch_by_id(columns: frozenset[str]) -> RowById:
+def batch_by_id(columns: frozenset[Wanted]) -> RowById:
     """One batch."""
     return RowById(batches, columns)
 
 
-def delivery_by_id(columns: frozenset[str]) -> RowById:
+def delivery_by_id(columns: frozenset[Wanted]) -> RowById:
     """One delivery."""
     return RowById(batch_callback_deliveries, columns)
 
 
 def deliveries_of_batch(
-    columns: frozenset[str],
-    first: int,
-    filter: CallbackDeliveryFilter | None = None,  # noqa: A002
-    order_by: CallbackDeliveryOrder | None = None,
+    columns: frozenset[Wanted],
+    first: First = USUAL_CHILDREN,
+    filter: DeliveriesKept = None,  # noqa: A002
+    order_by: DeliveriesOrdered = OLDEST_DELIVERIES,
 ) -> RowsOf:
     """The first deliveries of each batch."""
     order = (order_by or OLDEST_DELIVERIES).order()
     return RowsOf(batch_callback_deliveries.c.batch_id, columns, order, page_size(first), where=filter)
 
 
-def delivery_count_of_batch(filter: CallbackDeliveryFilter | None = None) -> CountOf:  # noqa: A002
+def delivery_count_of_batch(filter: DeliveriesKept = None) -> CountOf:  # noqa: A002
     """How many deliveries each batch has."""
     return CountOf(batch_callback_deliveries.c.batch_id, filter)
 
 
-def attempts_of_delivery(columns: frozenset[str], first: int) -> RowsOf:
+def attempts_of_delivery(columns: frozenset[Wanted], first: First = USUAL_CHILDREN) -> RowsOf:
     """The first attempts of each delivery."""
     return RowsOf(batch_callback_delivery_attempts.c.delivery_id, columns, IN_SEQUENCE, page_size(first))
 
 
-def latest_of_delivery(columns: frozenset[str]) -> RowsOf:
+def latest_of_delivery(columns: frozenset[Wanted]) -> RowsOf:
     """The attempt of each delivery that was made last."""
     return RowsOf(batch_callback_delivery_attempts.c.delivery_id, columns, LATEST_FIRST, first=1)
 
 
+def as_curl_command(url: str | None, body: bytes | None, signing_secret_id: str | None) -> str | None:
+    """The command that sends a callback again, from the columns of its delivery."""
+    return as_curl(url, body_text(body), signing_secret_id is not None)
+
+
 def _show_enum(of: EnumMeta, description: str, values: Mapping[str, str]) -> None:
     """Let GraphQL know one of the contract's enums; each value with its description."""
-    shown: Any = strawberry.enum(of, description=description)
-    for value in shown.__strawberry_definition__.values:
+    strawberry.enum(of, description=description)
+    for value in enum_definition(of).values:
         value.description = values[value.name]
 
 
@@ -137,32 +132,6 @@ _show_enum(
 )
 
 
-@strawberry.interface(description="Anything that has an id of its own, and can be asked for again by it.")
-class Node:
-    """An object made of one row; the subclasses name the row's table."""
-
-    id: strawberry.ID = strawberry.field(
-        description="The platform's UUID: the same string here, in the REST endpoint and in the database."
-    )
-
-    @classmethod
-    def of(cls, row: AnyRow | Mapping[str, Any]) -> Self:
-        """The object of one row, or of its columns by name."""
-        made = object.__new__(cls)
-        made.__dict__.update(row._mapping if isinstance(row, Row) else row)
-        return made
-
-    @classmethod
-    def maybe(cls, row: AnyRow | None) -> Self | None:
-        """The object of a row that may be missing."""
-        return None if row is None else cls.of(row)
-
-    @classmethod
-    def all(cls, rows: Iterable[AnyRow]) -> list[Self]:
-        """The objects of many rows, in their order."""
-        return [cls.of(row) for row in rows]
-
-
 @strawberry.type(description="One item of a batch: which run it became and how that stands.")
 class BatchItem:
     """An entry of a batch's `items`."""
@@ -173,96 +142,81 @@ class BatchItem:
     status_code: str | None = strawberry.field(description="How the item stands: an open set, like the batch's.")
     client_ref: str | None = strawberry.field(description="The label that the customer gave the item.")
 
+    @classmethod
+    def all_of(cls, stored: Any) -> list[Self] | None:
+        """What can be read of a stored list of items; None where it is no list."""
+        if not isinstance(stored, list):
+            return None
+        names = cls.__annotations__
+        return [cls(**{name: item.get(name) for name in names}) for item in stored if isinstance(item, dict)]
 
-@strawberry.type(
-    description="A set of AI jobs that was submitted in one request. When it ends, its callback is delivered."
+
+@row_type(
+    batches, description="A set of AI jobs that was submitted in one request. When it ends, its callback is delivered."
 )
 class Batch(Node):
     """A row of `batches`."""
 
-    org_id: strawberry.ID = strawberry.field(description="The organization that the batch belongs to.")
-    target_type_code: str | None = strawberry.field(description="What kind of thing the batch runs, as a code.")
-    target_type: str | None = strawberry.field(description="What kind of thing the batch runs, such as `model`.")
-    target_id: strawberry.ID | None = strawberry.field(description="The thing that the batch runs.")
-    status_code: str | None = strawberry.field(
+    org_id: strawberry.ID = column(description="The organization that the batch belongs to.")
+    target_type_code: str | None = column(description="What kind of thing the batch runs, as a code.")
+    target_type: str | None = column(description="What kind of thing the batch runs, such as `model`.")
+    target_id: strawberry.ID | None = column(description="The thing that the batch runs.")
+    status_code: str | None = column(
         description="How the batch stands. An open set: `queued`, `dispatching`, `running`, `succeeded`, `failed`, "
         "`canceled` or `cancelled`, `partial_succeeded`, and what the platform adds."
     )
-    source_code: str | None = strawberry.field(description="Where the batch came from, such as `api`.")
-    items_total: int | None = strawberry.field(description="How many items the batch has.")
-    items_succeeded: int | None = strawberry.field(description="How many items have succeeded so far.")
-    items_failed: int | None = strawberry.field(description="How many items have failed so far.")
-    items_cancelled: int | None = strawberry.field(description="How many items were cancelled.")
-    input: list[JSON] | None = strawberry.field(description="What each item was asked to do, as it was submitted.")
-    resolved_template_id: strawberry.ID | None = strawberry.field(
+    source_code: str | None = column(description="Where the batch came from, such as `api`.")
+    items_total: int | None = column(description="How many items the batch has.")
+    items_succeeded: int | None = column(description="How many items have succeeded so far.")
+    items_failed: int | None = column(description="How many items have failed so far.")
+    items_cancelled: int | None = column(description="How many items were cancelled.")
+    input: list[JSON] | None = column(description="What each item was asked to do, as it was submitted.")
+    resolved_template_id: strawberry.ID | None = column(
         description="The template that the target resolved to when the batch was submitted."
     )
-    dispatch_provider_link_id: strawberry.ID | None = strawberry.field(
+    dispatch_provider_link_id: strawberry.ID | None = column(
         description="The link to the provider that the batch was dispatched through."
     )
-    cost: str | None = strawberry.field(
-        description="The cost of the succeeded items, as decimal digits: never a float."
+    cost: str | None = column(description="The cost of the succeeded items, as decimal digits: never a float.")
+    output: JSON | None = column(description="The batch's result, an object, once it has one.")
+    metadata: JSON | None = column(description="The object that the customer passed when submitting the batch.")
+    duration_ms: Long | None = column(description="How long the batch took, in milliseconds.")
+    failure_code: str | None = column(description="Why the batch failed, as a code.")
+    failure_stage_code: str | None = column(description="At which stage the batch failed, as a code.")
+    created_by: str | None = column(description="Who submitted the batch.")
+    created_at: datetime = column(description="When the batch was submitted.")
+    started_at: datetime | None = column(description="When the first item was dispatched.")
+    completed_at: datetime | None = column(description="When the batch ended; null while it runs.")
+    links: JSON | None = column(description="Addresses related to the batch, by name.")
+
+    failure_message: str | None = masked(mask_text, description="Why the batch failed, in words.")
+
+    callback_url: str | None = masked(
+        mask_url, description="Where the platform sends the callback when the batch ends."
     )
-    output: JSON | None = strawberry.field(description="The batch's result, an object, once it has one.")
-    metadata: JSON | None = strawberry.field(
-        description="The object that the customer passed when submitting the batch."
+
+    items: list[BatchItem] | None = derived(
+        BatchItem.all_of, "items", description="The items of the batch; null when unknown."
     )
-    duration_ms: Long | None = strawberry.field(description="How long the batch took, in milliseconds.")
-    failure_code: str | None = strawberry.field(description="Why the batch failed, as a code.")
-    failure_stage_code: str | None = strawberry.field(description="At which stage the batch failed, as a code.")
-    created_by: str | None = strawberry.field(description="Who submitted the batch.")
-    created_at: datetime = strawberry.field(description="When the batch was submitted.")
-    started_at: datetime | None = strawberry.field(description="When the first item was dispatched.")
-    completed_at: datetime | None = strawberry.field(description="When the batch ended; null while it runs.")
-    links: JSON | None = strawberry.field(description="Addresses related to the batch, by name.")
-
-    @strawberry.field(description=f"Why the batch failed, in words. {MASKED}", metadata=masks(mask_text))
-    def failure_message(self, info: Info) -> str | None:
-        return info.context.unless_secret(mask_text, self.__dict__["failure_message"])
-
-    @strawberry.field(
-        description=f"Where the platform sends the callback when the batch ends. {MASKED}", metadata=masks(mask_url)
-    )
-    def callback_url(self, info: Info) -> str | None:
-        return info.context.unless_secret(mask_url, self.__dict__["callback_url"])
-
-    @strawberry.field(description="The items of the batch; null when unknown.")
-    def items(self) -> list[BatchItem] | None:
-        stored = self.__dict__["items"]
-        if not isinstance(stored, list):
-            return None
-        names = BatchItem.__annotations__
-        return [BatchItem(**{name: item.get(name) for name in names}) for item in stored if isinstance(item, dict)]
-
-    @strawberry.field(
+    callback_deliveries: list[BatchCallbackDelivery] = loaded(
+        deliveries_of_batch,
+        key="id",
         description="The callbacks of this batch that the filter keeps, oldest first unless `orderBy` says otherwise.",
-        metadata=asks(deliveries_of_batch, "id"),
     )
-    async def callback_deliveries(
-        self,
-        info: Info,
-        first: First = 100,
-        filter: DeliveriesKept = None,  # noqa: A002
-        order_by: DeliveriesOrdered = OLDEST_DELIVERIES,
-    ) -> list[BatchCallbackDelivery]:
-        question = deliveries_of_batch(columns_of(info, BatchCallbackDelivery), first, filter, order_by)
-        return BatchCallbackDelivery.all(await info.context.reader.load(question, self.id))
-
-    @strawberry.field(
+    callback_delivery_count: int = loaded(
+        delivery_count_of_batch,
+        key="id",
+        cost=1,  # a statement that counts rows
         description="How many callbacks of this batch the filter keeps, whatever `callbackDeliveries` returns of them.",
-        metadata=asks(delivery_count_of_batch, "id"),
     )
-    async def callback_delivery_count(self, info: Info, filter: DeliveriesKept = None) -> int:  # noqa: A002
-        return await info.context.reader.load(delivery_count_of_batch(filter), self.id)
-
-    @strawberry.field(description="The worst state of the batch's deliveries.", metadata=asks(HealthOf, "id"))
-    async def callback_health(self, info: Info) -> CallbackHealth:
-        return await info.context.reader.load(HealthOf(), self.id)
+    callback_health: CallbackHealth = loaded(
+        HealthOf, key="id", description="The worst state of the batch's deliveries."
+    )
 
 
 @strawberry.type(description="The beginning of a text that may be large.")
 class TextPreview:
-    """A `Preview`, shown."""
+    """A `PreviewedText`, shown."""
 
     text: str = strawberry.field(description="The beginning, never cut inside a character.")
     truncated: bool = strawberry.field(description="Whether the whole text goes on after it.")
@@ -319,194 +273,141 @@ class BatchCallbackPayload:
         return cls(**values)
 
 
-@strawberry.type(description="One callback of a batch: a signed body, a URL, and the attempts to deliver it there.")
+@row_type(
+    batch_callback_deliveries,
+    description="One callback of a batch: a signed body, a URL, and the attempts to deliver it there.",
+)
 class BatchCallbackDelivery(Node):
     """A row of `batch_callback_deliveries`."""
 
-    batch_id: strawberry.ID = strawberry.field(description="The batch whose end this callback announces.")
-    signing_secret_id: strawberry.ID | None = strawberry.field(
+    batch_id: strawberry.ID = column(description="The batch whose end this callback announces.")
+    signing_secret_id: strawberry.ID | None = column(
         description="The secret that the body was signed with; null when it was sent unsigned."
     )
-    is_automatic: bool | None = strawberry.field(
+    is_automatic: bool | None = column(
         description="True for the delivery that the platform made when the batch ended; false for a redelivery by hand."
     )
-    status_code: str | None = strawberry.field(
+    status_code: str | None = column(
         description="How the delivery stands: an open set, such as `pending`, `retrying`, `delivered`, `failed`."
     )
-    failure_reason_code: str | None = strawberry.field(
+    failure_reason_code: str | None = column(
         description="Why the last attempt failed: an open set, such as `timeout`, `connection_refused`, `tls_error`, "
         "`dns_error`, `http_4xx`, `http_5xx`."
     )
-    attempt_count: int | None = strawberry.field(
-        description="How many attempts the platform has made, as it counted them."
-    )
-    max_attempts: int | None = strawberry.field(description="After how many attempts the platform gives up.")
-    next_attempt_at: datetime | None = strawberry.field(
-        description="When the next attempt is due; null when there will be none."
-    )
-    created_at: datetime = strawberry.field(description="When the delivery was created.")
-    updated_at: datetime | None = strawberry.field(description="When the delivery last changed.")
-    completed_at: datetime | None = strawberry.field(
+    attempt_count: int | None = column(description="How many attempts the platform has made, as it counted them.")
+    max_attempts: int | None = column(description="After how many attempts the platform gives up.")
+    next_attempt_at: datetime | None = column(description="When the next attempt is due; null when there will be none.")
+    created_at: datetime = column(description="When the delivery was created.")
+    updated_at: datetime | None = column(description="When the delivery last changed.")
+    completed_at: datetime | None = column(
         description="When the delivery succeeded or was given up; null while it is in flight."
     )
 
-    @strawberry.field(description=f"Where the callback is sent. {MASKED}", metadata=masks(mask_url))
-    def callback_url(self, info: Info) -> str | None:
-        return info.context.unless_secret(mask_url, self.__dict__["callback_url"])
+    callback_url: str | None = masked(mask_url, description="Where the callback is sent.")
 
-    @strawberry.field(
-        description=f"The failure in words, where there is more to say. {MASKED}", metadata=masks(mask_text)
-    )
-    def failure_detail(self, info: Info) -> str | None:
-        return info.context.unless_secret(mask_text, self.__dict__["failure_detail"])
+    failure_detail: str | None = masked(mask_text, description="The failure in words, where there is more to say.")
 
-    @strawberry.field(
+    failure: CallbackFailure | None = derived(
+        CallbackFailure.of_code,
+        "failure_reason_code",
         description="What `failureReasonCode` means; null where there is none.",
-        metadata=makes(CallbackFailure.of_code, "failure_reason_code"),
     )
-    def failure(self) -> CallbackFailure | None:
-        return CallbackFailure.of_code(self.failure_reason_code)
-
-    @strawberry.field(description="True until the delivery succeeded or was given up.", metadata=reads("completed_at"))
-    def in_flight(self) -> bool:
-        return self.completed_at is None
-
-    @strawberry.field(
+    in_flight: bool = derived(
+        is_in_flight, "completed_at", description="True until the delivery succeeded or was given up."
+    )
+    overdue: bool = derived(
+        is_overdue,
+        "completed_at",
+        "next_attempt_at",
+        with_now=True,
         description="True when the delivery is in flight and its next attempt was due before now.",
-        metadata=reads("completed_at", "next_attempt_at"),
     )
-    def overdue(self, info: Info) -> bool:
-        due = self.next_attempt_at
-        return self.completed_at is None and due is not None and due < info.context.reader.scope.now
-
-    @strawberry.field(
+    will_retry: bool = derived(
+        has_next_attempt,
+        "completed_at",
+        "next_attempt_at",
+        "attempt_count",
+        "max_attempts",
         description="True when another attempt is planned: the delivery is in flight and has attempts left.",
-        metadata=reads("completed_at", "next_attempt_at", "attempt_count", "max_attempts"),
     )
-    def will_retry(self) -> bool:
-        made, most = self.attempt_count, self.max_attempts
-        has_left = made is None or most is None or made < most
-        return self.completed_at is None and self.next_attempt_at is not None and has_left
-
-    @strawberry.field(
+    next_attempt_in: int | None = derived(
+        seconds_to_next_attempt,
+        "completed_at",
+        "next_attempt_at",
+        with_now=True,
         description="Seconds until the next attempt, rounded up; 0 when it is due, null when there will be none.",
-        metadata=reads("completed_at", "next_attempt_at"),
     )
-    def next_attempt_in(self, info: Info) -> int | None:
-        if self.completed_at is not None or self.next_attempt_at is None:
-            return None
-        return max(0, ceil((self.next_attempt_at - info.context.reader.scope.now).total_seconds()))
-
-    @strawberry.field(
+    as_curl: str | None = derived(
+        as_curl_command,
+        "callback_url",
+        "payload_bytes",
+        "signing_secret_id",
         description="A shell command that sends the same callback again. Secrets are placeholders: it signs the body "
         "with the secret that it is given. Null where there is no URL or no body.",
-        metadata=reads("callback_url", "payload_bytes", "signing_secret_id"),
     )
-    def as_curl(self) -> str | None:
-        body = body_text(self.__dict__["payload_bytes"])
-        return as_curl(self.__dict__["callback_url"], body, self.signing_secret_id is not None)
-
-    @strawberry.field(
-        description="The beginning of `payloadBytes`; null when there is no body.",
-        metadata=begins("payload_bytes"),
+    payload_bytes_preview: TextPreview | None = previewed(
+        "payload_bytes", description="The beginning of `payloadBytes`; null when there is no body."
     )
-    def payload_bytes_preview(self, max_bytes: MaxBytes = 512) -> TextPreview | None:
-        found = preview(self.__dict__, "payload_bytes", preview_size(max_bytes))
-        return None if found is None else TextPreview(**asdict(found))
-
-    @strawberry.field(
-        name="payloadBytes",
+    payload_bytes: str | None = derived(
+        body_text,
+        "payload_bytes",
         description="The body exactly as it was sent and signed. Opaque text: verify a signature over this, "
         "never over `payload` serialised again.",
-        metadata=makes(body_text, "payload_bytes"),
     )
-    def body(self) -> str | None:
-        return body_text(self.__dict__["payload_bytes"])
-
-    @strawberry.field(
+    payload: BatchCallbackPayload | None = derived(
+        BatchCallbackPayload.of_body,
+        "payload_bytes",
         description="The body, parsed; null when there is none, or when it is not JSON with exactly the eight keys.",
-        metadata=makes(BatchCallbackPayload.of_body, "payload_bytes"),
     )
-    def payload(self) -> BatchCallbackPayload | None:
-        return BatchCallbackPayload.of_body(self.__dict__["payload_bytes"])
-
-    @strawberry.field(
-        description="The batch whose end this callback announces.", metadata=asks(batch_by_id, "batch_id")
+    batch: Batch | None = loaded(
+        batch_by_id, key="batch_id", description="The batch whose end this callback announces."
     )
-    async def batch(self, info: Info) -> Batch | None:
-        question = batch_by_id(columns_of(info, Batch))
-        return Batch.maybe(await info.context.reader.load(question, self.batch_id))
-
-    @strawberry.field(
-        description="The attempts of this delivery, in the order they were made.",
-        metadata=asks(attempts_of_delivery, "id"),
+    attempts: list[BatchCallbackDeliveryAttempt] = loaded(
+        attempts_of_delivery, key="id", description="The attempts of this delivery, in the order they were made."
     )
-    async def attempts(self, info: Info, first: First = 100) -> list[BatchCallbackDeliveryAttempt]:
-        question = attempts_of_delivery(columns_of(info, BatchCallbackDeliveryAttempt), first)
-        return BatchCallbackDeliveryAttempt.all(await info.context.reader.load(question, self.id))
-
-    @strawberry.field(
-        description="The attempt made last; null before the first one.", metadata=asks(latest_of_delivery, "id")
+    latest_attempt: BatchCallbackDeliveryAttempt | None = loaded(
+        latest_of_delivery, key="id", description="The attempt made last; null before the first one."
     )
-    async def latest_attempt(self, info: Info) -> BatchCallbackDeliveryAttempt | None:
-        question = latest_of_delivery(columns_of(info, BatchCallbackDeliveryAttempt))
-        return next(iter(BatchCallbackDeliveryAttempt.all(await info.context.reader.load(question, self.id))), None)
 
 
-@strawberry.type(description="One try to deliver a callback, and what the receiver answered.")
+@row_type(
+    batch_callback_delivery_attempts, description="One try to deliver a callback, and what the receiver answered."
+)
 class BatchCallbackDeliveryAttempt(Node):
     """A row of `batch_callback_delivery_attempts`."""
 
-    delivery_id: strawberry.ID = strawberry.field(description="The delivery that this attempt belongs to.")
-    attempt_number: int = strawberry.field(description="Which attempt of its delivery this is, from 1.")
-    status_code: int | None = strawberry.field(
+    delivery_id: strawberry.ID = column(description="The delivery that this attempt belongs to.")
+    attempt_number: int = column(description="Which attempt of its delivery this is, from 1.")
+    status_code: int | None = column(
         description="The HTTP status that the receiver answered; null when no answer came."
     )
-    response_time_ms: int | None = strawberry.field(
-        description="How long the receiver took to answer, in milliseconds."
+    response_time_ms: int | None = column(description="How long the receiver took to answer, in milliseconds.")
+    created_at: datetime = column(description="When the attempt was made.")
+
+    response_body: str | None = masked(
+        mask_text, description="The body that the receiver answered. It may be large: a preview is not."
     )
-    created_at: datetime = strawberry.field(description="When the attempt was made.")
 
-    @strawberry.field(
-        description=f"The body that the receiver answered. It may be large: a preview is not. {MASKED}",
-        metadata=masks(mask_text),
+    response_body_preview: TextPreview | None = previewed(
+        "response_body", mask_text, description="The beginning of `responseBody`; null when no answer came."
     )
-    def response_body(self, info: Info) -> str | None:
-        return info.context.unless_secret(mask_text, self.__dict__["response_body"])
+    error_message: str | None = masked(mask_text, description="Why no answer came, in words.")
 
-    @strawberry.field(
-        description=f"The beginning of `responseBody`; null when no answer came. {MASKED}",
-        metadata=begins("response_body"),
+    delivery: BatchCallbackDelivery | None = loaded(
+        delivery_by_id, key="delivery_id", description="The delivery that this attempt belongs to."
     )
-    def response_body_preview(self, info: Info, max_bytes: MaxBytes = 512) -> TextPreview | None:
-        found = preview(self.__dict__, "response_body", preview_size(max_bytes))
-        if found is None:
-            return None
-        text = info.context.unless_secret(mask_text, found.text)
-        return TextPreview(**{**asdict(found), "text": text})
-
-    @strawberry.field(description=f"Why no answer came, in words. {MASKED}", metadata=masks(mask_text))
-    def error_message(self, info: Info) -> str | None:
-        return info.context.unless_secret(mask_text, self.__dict__["error_message"])
-
-    @strawberry.field(
-        description="The delivery that this attempt belongs to.", metadata=asks(delivery_by_id, "delivery_id")
-    )
-    async def delivery(self, info: Info) -> BatchCallbackDelivery | None:
-        question = delivery_by_id(columns_of(info, BatchCallbackDelivery))
-        return BatchCallbackDelivery.maybe(await info.context.reader.load(question, self.delivery_id))
 
 
-@strawberry.type(description="The organization that a credential belongs to.")
-class Organization:
+@strawberry.type(name="Organization", description="The organization that a credential belongs to.")
+class OrganizationType:
     """A row of `organizations`."""
 
     id: strawberry.ID = strawberry.field(description="The organization's UUID.")
     name: str | None = strawberry.field(description="What the organization is called; null when it was given no name.")
 
 
-@strawberry.type(description="Who asks.")
-class Viewer:
+@strawberry.type(name="Viewer", description="Who asks.")
+class ViewerType:
     """The credential behind a request."""
 
     scopes: list[str] = strawberry.field(description="What the credential may do, such as `batches:read`.")
@@ -519,13 +420,6 @@ class Viewer:
         return cls(scopes=sorted(viewer.scopes), organization_id=viewer.organization_id)
 
     @strawberry.field(description="The organization whose rows are seen.")
-    async def organization(self, info: Info) -> Organization:
+    async def organization(self, info: Info) -> OrganizationType:
         row = await info.context.reader.load(OrganizationOf())
-        return Organization(id=strawberry.ID(self.organization_id), name=row.name if row else None)
-
-
-NODES: dict[Table, type[Node]] = {
-    batches: Batch,
-    batch_callback_deliveries: BatchCallbackDelivery,
-    batch_callback_delivery_attempts: BatchCallbackDeliveryAttempt,
-}
+        return OrganizationType(id=strawberry.ID(self.organization_id), name=row.name if row else None)

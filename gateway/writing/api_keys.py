@@ -92,6 +92,12 @@ async def find_key(database: Database, token: str) -> ApiKey | None:
     return None
 
 
+async def is_any_key(database: Database) -> bool:
+    """Whether there is a key that was not revoked."""
+    statement = select(api_keys.c.id).where(api_keys.c.revoked_at.is_(None)).limit(1)
+    return bool(await database.fetch(statement, newest=True))
+
+
 def _hash(token: str) -> bytes:
     """A random token of 32 bytes cannot be guessed, so that no slow or salted hash is needed."""
     return hashlib.sha256(token.encode(errors="surrogatepass")).digest()

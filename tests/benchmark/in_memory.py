@@ -13,7 +13,7 @@ from gateway.database.engine import Database
 from gateway.database.replicas import Affinity
 from gateway.database.statements import CompiledStatement
 from gateway.execution.documents import Documents
-from gateway.execution.plan import plan_of
+from gateway.execution.plan.compiler import plan_of
 from gateway.execution.run import GraphQLRequest, PreparedOperation, prepare
 from gateway.reading.pages import Cursors, Order
 from gateway.schema.context import Context

@@ -24,8 +24,9 @@ class PlainContext(BaseContext):
     def __init__(self, context: Context) -> None:
         super().__init__()
         self.viewer = context.viewer
-        self.rows = context.rows
+        self.reader_or_none = context.reader_or_none
         self.reader = context.reader
+        self.sees_secrets = context.sees_secrets
         self.unless_secret = context.unless_secret
 
 

@@ -185,7 +185,7 @@ def test_a_demo_on_postgresql_ends_with_its_server() -> None:
             server = psutil.Process(int(pid_file.read_text().split()[0]))
             process.send_signal(signal.SIGINT)
             assert process.wait(30) == 0
-        assert not server.is_running()
+        assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
         assert not list(folder.glob("gateway-demo-*"))
 
 

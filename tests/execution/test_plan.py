@@ -8,7 +8,7 @@ import pytest
 
 from gateway.database.engine import Database
 from gateway.execution.documents import Documents
-from gateway.execution.plan import MOST_PLANS
+from gateway.execution.plan.compiler import MOST_PLANS
 from gateway.execution.run import GraphQLRequest, run
 from gateway.schema.context import Context
 from gateway.viewer import READ, Viewer

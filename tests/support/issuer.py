@@ -29,12 +29,20 @@ class Clock:
 
 
 class Issuer:
-    """Signs with one P-256 key at a time; `jwks` is what it publishes, and `asked` how often that was fetched."""
+    """Signs with one P-256 key at a time; `jwks` is what it publishes, and `asked` how often it was asked for anything.
+
+    `others` are documents at other paths, `redirects` lead from a path elsewhere, `status` is what each answer has, and
+    `agents` are the names of those that asked.
+    """
 
     def __init__(self) -> None:
         self.keys: dict[str, ec.EllipticCurvePrivateKey] = {}
         self.published: bytes | None = None
         self.asked = 0
+        self.others: dict[str, bytes] = {}
+        self.redirects: dict[str, str] = {}
+        self.status = 200
+        self.agents: list[str | None] = []
         self.rotate("first")
 
     def rotate(self, kid: str) -> None:
@@ -79,15 +87,21 @@ class Issuer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 issuer.asked += 1
-                self.send_response(200)
+                issuer.agents.append(self.headers["User-Agent"])
+                if self.path in issuer.redirects:
+                    self.send_response(302)
+                    self.send_header("Location", issuer.redirects[self.path])
+                    self.end_headers()
+                    return
+                self.send_response(issuer.status)
                 self.end_headers()
-                self.wfile.write(issuer.jwks)
+                self.wfile.write(issuer.others.get(self.path, issuer.jwks))
 
             def log_message(self, *_: Any) -> None:
                 """Say nothing."""
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        thread = Thread(target=server.serve_forever)
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}/jwks.json"

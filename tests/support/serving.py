@@ -1,8 +1,9 @@
 """A gateway that really listens, for tests that speak HTTP."""
 
+import asyncio
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from threading import Thread
 from typing import Any
 
@@ -10,10 +11,13 @@ import uvicorn
 
 
 @contextmanager
-def serving(app: Any) -> Iterator[str]:
-    """Serve the app on a free port meanwhile; its address. Connections wait in the backlog until it has started."""
+def serving(app: Any, http: Any = "h11") -> Iterator[str]:
+    """Serve the app on a free port meanwhile; its address. Connections wait in the backlog until it has started.
+
+    `http` is the protocol, uvicorn's name for one or a class.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, http="h11", ws="none", lifespan="on", log_config=None))
+    server = uvicorn.Server(uvicorn.Config(app, http=http, ws="none", lifespan="on", log_config=None))
     thread = Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
@@ -21,3 +25,16 @@ def serving(app: Any) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+@asynccontextmanager
+async def serving_here(app: Any) -> AsyncIterator[int]:
+    """Serve the app on a free port on this event loop meanwhile, for apps that share what belongs to it; the port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, http="httptools", ws="none", lifespan="off", log_config=None))
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        await task

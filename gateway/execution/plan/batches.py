@@ -1,4 +1,4 @@
-"""Many parents at once: what the fields of a selection read their columns from."""
+"""Many objects of one type at once: where the fields of a selection take their columns from."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -11,27 +11,21 @@ from gateway.schema.connections import Connection
 
 
 class RowBatch:
-    """Parents that are rows, as the driver returned them. `column` gives the values of one column by its name."""
+    """Rows, as the driver returned them. `column` gives the values of one column by its name."""
 
     def __init__(self, prepared: CompiledStatement, rows: Sequence[Sequence[Any]]) -> None:
         self.size = len(rows)
         self._prepared = prepared
         self._rows = rows
-        self._columns = prepared.columns(rows)
-        self.column: Callable[[str], Values] = self._columns.__getitem__
+        self.column: Callable[[str], Values] = prepared.columns(rows).__getitem__
 
     def rows(self) -> Sequence[AnyRow]:
         """The rows one by one, with all their columns."""
         return self._prepared.rows(self._rows)
 
-    def objects(self, of: type[Any]) -> Sequence[Any]:
-        """The rows as the schema's objects."""
-        names = self._columns.keys()
-        return [of.of(dict(zip(names, row, strict=True))) for row in zip(*self._columns.values(), strict=True)]
-
 
 class DictBatch:
-    """Parents that are rows with their columns by name."""
+    """Rows with their columns by name."""
 
     def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
         self.size = len(rows)
@@ -41,25 +35,17 @@ class DictBatch:
         """The values of one column."""
         return [row[name] for row in self._rows]
 
-    def objects(self, of: type[Any]) -> Sequence[Any]:
-        """The rows as the schema's objects."""
-        return list(map(of.of, self._rows))
-
 
 class ObjectBatch:
-    """Parents that are Python's objects."""
+    """Python's objects."""
 
-    def __init__(self, things: Sequence[Any]) -> None:
-        self.size = len(things)
-        self.things = things
+    def __init__(self, objects: Sequence[Any]) -> None:
+        self.size = len(objects)
+        self.objects = objects
 
     def column(self, name: str) -> Values:
         """The values of one attribute."""
-        return [getattr(thing, name) for thing in self.things]
-
-    def objects(self, of: type[Any]) -> Sequence[Any]:  # noqa: ARG002
-        """The objects."""
-        return self.things
+        return [getattr(each, name) for each in self.objects]
 
 
 class PageBatch(ObjectBatch):
@@ -79,4 +65,18 @@ class PageBatch(ObjectBatch):
         return [self.cursors.encode(order.place(columns, values[index], ids[index])) for index in indexes]
 
 
-Parents = RowBatch | DictBatch | ObjectBatch
+class EdgeBatch:
+    """The edges of a page: the place of each row, and the row."""
+
+    def __init__(self, page: PageBatch) -> None:
+        self.size = page.rows.size
+        self.page = page
+
+    def column(self, name: str) -> Values:
+        """The cursors; an edge has no other values."""
+        if name != "cursor":
+            raise KeyError(name)
+        return self.page.cursors_of(range(self.size))
+
+
+Batch = RowBatch | DictBatch | ObjectBatch | EdgeBatch

@@ -4,8 +4,9 @@ import asyncio
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from random import SystemRandom
 from threading import enumerate as enumerate_threads
 from threading import main_thread
 from typing import Any
@@ -13,31 +14,68 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from sqlalchemy import delete
 
 from gateway.database.engine import Database
 from gateway.database.migrate import migrate
 from gateway.database.tables import metadata
+from tests.support.machine import lacking
+from tests.support.servers import close as close_servers
+from tests.support.servers import shared_server
 
-POSTGRES = os.environ.get("GATEWAY_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+LEFT = pytest.StashKey[list[str]]()
+"""Threads that were still running when their process had run its last test."""
 
 
-def lacking(reason: str) -> None:
-    """Skip a test for what the machine lacks; where GATEWAY_TEST_COMPLETE is set, as in CI, that is a failure."""
-    if os.environ.get("GATEWAY_TEST_COMPLETE"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+def pytest_configure() -> None:
+    """All workers hash alike, another way in each run: names of tests that show a set are the same in all of them."""
+    os.environ.setdefault("PYTHONHASHSEED", str(SystemRandom().randrange(2**32)))
+
+
+def pytest_report_header() -> str:
+    """What a failure may depend on."""
+    return f"PYTHONHASHSEED={os.environ['PYTHONHASHSEED']}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs on PostgreSQL, so that `-m postgresql` runs it on another version."""
+    for item in items:
+        parameters = item.callspec.params.values() if isinstance(item, pytest.Function) and has_parameters(item) else ()
+        fixtures = getattr(item, "fixturenames", ())
+        if "postgresql" in parameters or "empty_postgres" in fixtures or "postgres_url" in fixtures:
+            item.add_marker("postgresql")
+
+
+def has_parameters(item: pytest.Function) -> bool:
+    """Whether it is one of several tests of one function."""
+    return hasattr(item, "callspec")
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_unconfigure() -> None:
+def pytest_sessionfinish(session: pytest.Session) -> None:
     """A connection that nobody closed has a thread that would keep the run from ending: name it, and fail."""
-    left = [thread.name for thread in enumerate_threads() if not thread.daemon and thread is not main_thread()]
-    if left:
+    close_servers()
+    left = session.config.stash.setdefault(LEFT, [])
+    left += [thread.name for thread in enumerate_threads() if not thread.daemon and thread is not main_thread()]
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left"] = left
+    elif left:
         sys.stderr.write(f"Left running: {', '.join(left)}\n")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """What a worker left running."""
+    node.config.stash.setdefault(LEFT, []).extend(getattr(node, "workeroutput", {}).get("left", ()))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Do not wait for threads that never end."""
+    if config.stash.get(LEFT, []):
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(1)
+        os._exit(pytest.ExitCode.TESTS_FAILED)
 
 
 @pytest.fixture(scope="session")
@@ -55,49 +93,65 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """A migrated PostgreSQL database of this test run's own."""
+    """A migrated PostgreSQL database of this process's own: tests run in several."""
     name = f"gateway_test_{uuid4().hex}"
     try:
         asyncio.run(administer(f'CREATE DATABASE "{name}"'))
         asyncio.run(administer(f'ALTER DATABASE "{name}" SET synchronous_commit = off'))
     except (OSError, asyncpg.PostgresError) as reason:
-        lacking(
-            f"PostgreSQL does not answer at GATEWAY_TEST_POSTGRES_URL ({reason}): "
-            "apt-get install postgresql, or set the variable to a server where databases may be created"
-        )
+        lacking(f"PostgreSQL does not answer at GATEWAY_TEST_POSTGRES_URL, where databases may be created: {reason}")
     url = postgres_database(name)
     asyncio.run(_migrated(url))
     yield url
     asyncio.run(administer(f'DROP DATABASE "{name}" WITH (FORCE)'))
 
 
+@pytest.fixture(scope="session")
+def empty_postgres(postgres_url: str) -> Iterator[Callable[[], str]]:
+    """Empties that database and returns its URL, over one connection: opening one takes longer than all deletions."""
+    loop = asyncio.new_event_loop()
+    connection: Any = None
+    statements = ";".join(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables))
+
+    async def delete_all() -> None:  # quicker than TRUNCATE, which waits for the disk
+        nonlocal connection
+        if connection is None or connection.is_closed():
+            connection = await asyncpg.connect(postgres_url)
+        await connection.execute(statements)
+
+    def empty() -> str:
+        loop.run_until_complete(delete_all())
+        return postgres_url
+
+    yield empty
+    if connection is not None:
+        loop.run_until_complete(connection.close())
+    loop.close()
+
+
 @pytest.fixture
-def postgres_database_url(postgres_url: str) -> str:
+def postgres_database_url(empty_postgres: Callable[[], str]) -> str:
     """An empty, migrated database on PostgreSQL."""
-    asyncio.run(_emptied(postgres_url))
-    return postgres_url
+    return empty_postgres()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty, migrated database, once on each engine."""
-    if request.param == "postgresql":
-        url: str = request.getfixturevalue("postgres_url")
-        asyncio.run(_emptied(url))
-        return url
-    path = tmp_path / "gateway.db"
-    shutil.copy(request.getfixturevalue("sqlite_template"), path)
-    return f"sqlite+aiosqlite:///{path}"
+    return _emptied(request, tmp_path)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def module_database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Like `database_url`, but for all tests of a module that do not change what the first one wrote."""
+    return _emptied(request, tmp_path_factory.mktemp("module"))
+
+
+def _emptied(request: pytest.FixtureRequest, folder: Path) -> str:
     if request.param == "postgresql":
-        url: str = request.getfixturevalue("postgres_url")
-        asyncio.run(_emptied(url))
-        return url
-    path = tmp_path_factory.mktemp("module") / "gateway.db"
+        empty: Callable[[], str] = request.getfixturevalue("empty_postgres")
+        return empty()
+    path = folder / "gateway.db"
     shutil.copy(request.getfixturevalue("sqlite_template"), path)
     return f"sqlite+aiosqlite:///{path}"
 
@@ -112,7 +166,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 def postgres_database(name: str) -> str:
     """The URL of a database on the test server."""
-    return POSTGRES.rsplit("/", 1)[0] + "/" + name
+    return shared_server().rsplit("/", 1)[0] + "/" + name
 
 
 async def _migrated(url: str) -> None:
@@ -121,17 +175,9 @@ async def _migrated(url: str) -> None:
     await database.close()
 
 
-async def _emptied(url: str) -> None:
-    database = Database(url)
-    async with database.transaction() as connection:
-        for table in reversed(metadata.sorted_tables):  # quicker than TRUNCATE, which waits for the disk
-            await connection.execute(delete(table))
-    await database.close()
-
-
 async def administer(statement: str) -> None:
     """Run a statement on the test server outside any transaction."""
-    connection: Any = await asyncpg.connect(POSTGRES)
+    connection: Any = await asyncpg.connect(shared_server())
     try:
         await connection.execute(statement)
     finally:

@@ -21,8 +21,11 @@ from sqlalchemy import URL
 from gateway.app import DEMO_TOKEN, METRICS_FOLDER, create_app, databases_of, make_ready
 from gateway.cli.session import load_settings, variable, with_database
 from gateway.cli.workers import Workers, end_with_parent
+from gateway.database.embedded import embedded_server
 from gateway.database.engine import Database
+from gateway.database.migrate import migrate
 from gateway.errors import OperatorError
+from gateway.http.explorer import built as explorer_is_bundled
 from gateway.http.server import Server, hold_signals
 from gateway.observability import configure_logging
 from gateway.observability.metrics import Metrics
@@ -57,20 +60,44 @@ def serve(
         _run(listener, workers)
 
 
-def demo(port: Port = 8000) -> None:
+def demo(
+    port: Port = 8000,
+    postgresql: Annotated[bool, typer.Option("--postgresql", help="On a PostgreSQL server of its own.")] = False,
+) -> None:
     """Serve a month of sample history.
 
     It lies in a temporary folder, which is gone when the server stops.
     """
     signal.signal(signal.SIGTERM, _stop)
-    with listening("127.0.0.1", port) as listener, tempfile.TemporaryDirectory(prefix="gateway-demo-") as folder:
-        url = URL.create("sqlite+aiosqlite", database=str(Path(folder, "demo.db"))).render_as_string()
+    with (
+        listening("127.0.0.1", port) as listener,
+        tempfile.TemporaryDirectory(prefix="gateway-demo-") as folder,
+        _demo_database(Path(folder), postgresql=postgresql) as url,
+    ):
         os.environ[variable("profile")] = Profile.DEVELOPMENT
         for elsewhere in ("database_replica_urls", "database_schema", "keys_database_url"):
             os.environ.pop(variable(elsewhere), None)
         sample = with_database(url, _write_demo)
         typer.echo(_welcome(address("127.0.0.1", listener.getsockname()[1]), sample))
         _run(listener, workers=1)
+
+
+@contextmanager
+def _demo_database(folder: Path, *, postgresql: bool) -> Iterator[str]:
+    if not postgresql:
+        yield URL.create("sqlite+aiosqlite", database=str(folder / "demo.db")).render_as_string()
+        return
+    with embedded_server(folder) as url:
+        asyncio.run(_migrate(url))
+        yield url
+
+
+async def _migrate(url: str) -> None:
+    database = Database(url)
+    try:
+        await migrate(database)
+    finally:
+        await database.close()
 
 
 def _stop(*_: object) -> None:
@@ -188,9 +215,12 @@ def _welcome(address: str, sample: Sample) -> str:
     fields = "statusCode callbackDeliveries { statusCode attempts { statusCode } }"
     query = f'{{ batch(id: "{sample.batch_id}") {{ {fields} }} }}'
     credential = f"-H 'Authorization: Bearer {DEMO_TOKEN}'"
+    explorer = f"Explorer  {address}/graphql"
+    if not explorer_is_bundled():
+        explorer += "\n          It needs internet: it was not bundled when the gateway was installed."
     return "\n".join(
         (
-            f"Explorer  {address}/graphql",
+            explorer,
             f"Key       {DEMO_TOKEN}",
             f"Batch     {sample.batch_id}",
             "",

@@ -27,17 +27,19 @@ class ExplainedPlan:
 
 
 class _Explain(Executable, ClauseElement):
-    """EXPLAIN of a statement, which is not run."""
+    """EXPLAIN of a statement, which is run only to be measured."""
 
     inherit_cache = False
 
-    def __init__(self, statement: AnySelect) -> None:
+    def __init__(self, statement: AnySelect, *, measured: bool) -> None:
         self.statement = statement
+        self.measured = measured
 
 
 @compiles(_Explain, "postgresql")
 def _explain_json(element: _Explain, compiler: SQLCompiler, **options: Any) -> str:
-    return f"EXPLAIN (FORMAT JSON) {compiler.process(element.statement, **options)}"
+    analyze = "ANALYZE, " if element.measured else ""
+    return f"EXPLAIN ({analyze}FORMAT JSON) {compiler.process(element.statement, **options)}"
 
 
 @compiles(_Explain, "sqlite")
@@ -60,19 +62,28 @@ async def large_tables(connection: AsyncConnection, names: tuple[str, ...]) -> d
 
 async def explain(connection: AsyncConnection, statement: AnySelect, large: Mapping[str, int]) -> ExplainedPlan:
     """How the database would answer this statement; `large` are the tables whose scans are told."""
-    result = await connection.execute(_Explain(statement))
+    plan = await read_plan(connection, statement)
+    return of_postgres(plan, large) if connection.dialect.name == "postgresql" else of_sqlite(plan, large)
+
+
+async def read_plan(connection: AsyncConnection, statement: AnySelect, *, measured: bool = False) -> Any:
+    """PostgreSQL's plan, a tree of nodes, or SQLite's, a list of steps.
+
+    PostgreSQL can run the statement and say beside each estimate what was so; SQLite never does.
+    """
+    result = await connection.execute(_Explain(statement, measured=measured))
     rows: Any = result.cursor.fetchall()  # as they come, not as the statement's own rows
     if connection.dialect.name == "postgresql":
         plan = rows[0][0]
-        return of_postgres((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"], large)
-    return of_sqlite([row[3] for row in rows], large)
+        return (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]
+    return [row[3] for row in rows]
 
 
 def of_postgres(root: Mapping[str, Any], large: Mapping[str, int]) -> ExplainedPlan:
     """What PostgreSQL's plan says. A scan under a limit reads the share of the table for which the limit pays."""
     scanned: dict[str, int] = {}
     most = 0
-    for node, share in _nodes(root, 1.0):
+    for node, share in nodes(root):
         kind, relation = node["Node Type"], node.get("Relation Name", "")
         read = int(large.get(relation, 0) * share)
         if kind == "Seq Scan" and read > MANY:
@@ -94,10 +105,11 @@ def of_sqlite(steps: list[str], large: Mapping[str, int]) -> ExplainedPlan:
     return ExplainedPlan(scanned, touched if "USE TEMP B-TREE FOR ORDER BY" in steps else 0)
 
 
-def _nodes(node: Mapping[str, Any], share: float) -> Iterator[tuple[Mapping[str, Any], float]]:
+def nodes(node: Mapping[str, Any], share: float = 1.0) -> Iterator[tuple[Mapping[str, Any], float]]:
+    """Each node of PostgreSQL's plan, and what share of it is read under the limits above it."""
     yield node, share
     for child in node.get("Plans", ()):
         below = share
         if node["Node Type"] == "Limit" and child["Total Cost"]:
             below *= min(1.0, node["Total Cost"] / child["Total Cost"])
-        yield from _nodes(child, below)
+        yield from nodes(child, below)

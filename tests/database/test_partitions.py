@@ -36,6 +36,7 @@ from tests.support.rows import OURS, START, THEIRS, Rows, history, identifier, r
 from tests.support.servers import postgres_server
 from tests.support.strategies import as_variable, attempt_filters, batch_filters, delivery_filters, histories
 
+pytestmark = pytest.mark.postgresql
 PLACEMENTS = ["partitions", "servers"]
 LISTS = """query (
   $ids: [ID!]!

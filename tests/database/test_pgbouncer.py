@@ -19,6 +19,7 @@ from tests.support.rows import OURS, history, identifier, store
 from tests.support.servers import Pooler, Server, pgbouncer, postgres_server
 
 UNNAMED = "?prepared_statement_cache_size=0"
+pytestmark = pytest.mark.postgresql
 SLEEPING = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep%'"
 NAMED = text("SELECT count(*) FROM pg_prepared_statements")
 

@@ -24,6 +24,7 @@ from tests.support.proxy import Proxy, proxied
 from tests.support.rows import OURS, history, identifier, store
 from tests.support.servers import Server, postgres_server
 
+pytestmark = pytest.mark.postgresql
 DEADLINE = 4.0
 LATE = DEADLINE + 0.25
 RECOVERY = 5.0

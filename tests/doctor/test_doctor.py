@@ -20,8 +20,8 @@ from gateway.reading.contract import BatchCallbackEvent
 from gateway.reading.hosts import host_of
 from gateway.reading.masking import mask_text
 from gateway.settings import Settings
-from tests.cli.test_cli import run
 from tests.support.asking import data
+from tests.support.commands import run
 from tests.support.existing import Existing, existing_database
 from tests.support.rows import THEIRS
 from tests.support.servers import pgbouncer, postgres_server

@@ -15,7 +15,8 @@ from gateway.errors import DatabaseUnavailable, OperatorError, SchemaBehind
 from gateway.settings import Settings
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key, list_keys
-from tests.cli.test_cli import ask, run, running
+from tests.cli.test_cli import ask
+from tests.support.commands import run, running
 from tests.support.existing import Existing, existing_database
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.rows import OURS, identifier

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from gateway.app import create_app
-from tests.conftest import lacking
 from tests.support import npm
 from tests.support.edge import BATCH, KEY, furnished, settings
+from tests.support.machine import lacking
 from tests.support.serving import serving
 
 SOURCES = Path(__file__).parent / "clients"

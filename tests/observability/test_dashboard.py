@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from gateway.cli import app
 from gateway.observability.metrics import FACES, FAMILIES
-from tests.cli.test_cli import run
+from tests.support.commands import run
 
 PRINTED = CliRunner().invoke(app, ["dashboard"]).output
 DASHBOARD: dict[str, Any] = json.loads(PRINTED)

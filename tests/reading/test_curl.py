@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.reading.curl import LONGEST_ARGUMENT, as_curl
-from tests.conftest import lacking
+from tests.support.machine import lacking
 
 SECRET = 'whsec_"it\'s" $(a) `b`'
 HOSTILE = [

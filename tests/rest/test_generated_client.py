@@ -4,6 +4,8 @@ import asyncio
 import json
 import shutil
 import subprocess
+import sys
+import venv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,8 +24,8 @@ from gateway.settings import Settings
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key
 from gateway.writing.demo import write_sample
-from tests.conftest import lacking
 from tests.rest.test_openapi import REFERENCE
+from tests.support.machine import lacking
 from tests.support.serving import serving
 
 TIMES = {"next_attempt_at", "created_at", "updated_at", "completed_at"}
@@ -79,22 +81,31 @@ def gateway(module_database_url: str) -> Iterator[Gateway]:
 
 
 @pytest.fixture(scope="session")
-def generated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def generator(pytestconfig: pytest.Config) -> Path:
+    """The generator's program, in a virtual environment of its own: its dependencies do not go with the gateway's."""
+    cache = pytestconfig.cache.mkdir("openapi-python-client")
+    made = cache / f"{sys.version_info.major}.{sys.version_info.minor}"
+    program = made / "bin" / "openapi-python-client"
+    if not program.exists():
+        shutil.rmtree(made, ignore_errors=True)
+        venv.create(made, with_pip=True)
+        command = [str(made / "bin" / "python"), "-m", "pip", "install", "-q", "openapi-python-client"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            lacking(f"openapi-python-client, which pip cannot install: {done.stderr.strip()[-300:]}")
+    return program
+
+
+@pytest.fixture(scope="session")
+def generated(tmp_path_factory: pytest.TempPathFactory, generator: Path) -> tuple[Path, Path]:
     """The generator's interpreter, and the directory with the package `client`."""
-    generator = shutil.which("openapi-python-client")
-    if generator is None:
-        lacking(
-            "openapi-python-client is not on the PATH: python3 -m venv tools && tools/bin/pip install "
-            "openapi-python-client && export PATH=$PATH:$PWD/tools/bin"
-        )
-        raise AssertionError
     directory = tmp_path_factory.mktemp("generated")
     (directory / "reference.json").write_text(json.dumps(reference_with_unique_titles()), encoding="utf-8")
-    command = [generator, "generate", "--path", "reference.json", "--output-path", "client", "--meta", "none"]
+    command = [str(generator), "generate", "--path", "reference.json", "--output-path", "client", "--meta", "none"]
     done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "warning" not in (done.stdout + done.stderr).lower()
-    return Path(generator).with_name("python"), directory
+    return generator.with_name("python"), directory
 
 
 def reference_with_unique_titles() -> dict[str, Any]:

@@ -16,7 +16,7 @@ from gateway.settings import Settings
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key
 from gateway.writing.demo import Sample, write_sample
-from tests.conftest import lacking
+from tests.support.machine import lacking
 from tests.support.serving import serving
 
 KEY = "reading-key"
@@ -47,13 +47,16 @@ def gateway(module_database_url: str) -> Iterator[tuple[str, Sample]]:
         yield address, sample
 
 
+@pytest.mark.parametrize("examples", [50, pytest.param(200, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("configuration", CONFIGURATIONS.values(), ids=CONFIGURATIONS.keys())
-def test_schemathesis_finds_nothing(gateway: tuple[str, Sample], configuration: str, tmp_path: Path) -> None:
+def test_schemathesis_finds_nothing(
+    gateway: tuple[str, Sample], configuration: str, examples: int, tmp_path: Path
+) -> None:
     address, sample = gateway
     file = tmp_path / "schemathesis.toml"
     file.write_text(configuration.format(organization=sample.organization_id, batch=sample.batch_id), encoding="utf-8")
     command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(file), "run"]
-    options = ["--checks=all", "--max-examples=200", "--generation-deterministic", "--no-color"]
+    options = ["--checks=all", f"--max-examples={examples}", "--generation-deterministic", "--no-color"]
     document = f"{address}/api/openapi.public.json"
     done = subprocess.run(
         [*command, document, f"--header=Authorization: Bearer {KEY}", *options],

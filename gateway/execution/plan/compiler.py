@@ -26,10 +26,10 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues
 
-from gateway.execution.columns import ENCODER, Unplannable, Write, writer
 from gateway.execution.documents import Operation
 from gateway.execution.plan.arguments import Arguments
 from gateway.execution.plan.batches import ObjectBatch
+from gateway.execution.plan.columns import ENCODER, Unplannable, Write, writer
 from gateway.execution.plan.connections import (
     ConnectionField,
     EdgeNodeField,

@@ -14,9 +14,9 @@ from typing import Any, cast
 import msgspec
 from graphql.execution.values import VariableValues
 
-from gateway.execution.columns import Unplannable, Values, Write
 from gateway.execution.plan.arguments import Arguments
 from gateway.execution.plan.batches import Batch, DictBatch, ObjectBatch, RowBatch
+from gateway.execution.plan.columns import Unplannable, Values, Write
 from gateway.reading.previews import Preview, Wanted
 from gateway.reading.questions import NodeById, RowById, RowsOf
 from gateway.reading.reader import Reader

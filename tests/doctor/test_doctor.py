@@ -230,21 +230,15 @@ async def test_row_security_hides_nothing_of_an_empty_table(postgres_existing: E
 
 
 @pytest.mark.parametrize("schema", [None, "nope", "od\"d 'schema"])
-async def test_the_sql_makes_all_that_an_empty_database_lacks(
-    postgres_url: str, tmp_path: Path, schema: str | None
-) -> None:
-    assert postgres_url
-    with existing_database("postgresql", tmp_path, keys=False) as made:
-        await made.run_now(
-            *(f'DROP TABLE "{made.schema}".{table.name} CASCADE' for table in metadata.sorted_tables[:4])
-        )
-        empty = Existing(made.url, made.url, None)
-        findings = await examined(empty, database_schema=schema)
-        assert [each.code for each in findings] == ["MISSING_SCHEMA"] * (schema is not None) + ["MISSING_TABLE"] * 5
-        if schema is not None:
-            assert findings[0].message == f"There is no schema {schema}, which GATEWAY_DATABASE_SCHEMA names."
-        await empty.run_now(*(sql for finding in findings for sql in finding.sql))
-        assert await examined(empty, database_schema=schema) == []
+async def test_the_sql_makes_all_that_an_empty_database_lacks(postgres_existing: Existing, schema: str | None) -> None:
+    await postgres_existing.run_now(*(f"DROP TABLE {table.name} CASCADE" for table in metadata.sorted_tables))
+    empty = Existing(postgres_existing.url, postgres_existing.url, None)
+    findings = await examined(empty, database_schema=schema)
+    assert [each.code for each in findings] == ["MISSING_SCHEMA"] * (schema is not None) + ["MISSING_TABLE"] * 5
+    if schema is not None:
+        assert findings[0].message == f"There is no schema {schema}, which GATEWAY_DATABASE_SCHEMA names."
+    await empty.run_now(*(sql for finding in findings for sql in finding.sql))
+    assert await examined(empty, database_schema=schema) == []
 
 
 async def test_a_schema_that_is_misspelt_is_named_with_the_right_one(postgres_existing: Existing) -> None:

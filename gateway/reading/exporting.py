@@ -5,7 +5,7 @@ first the keys of the contract in their order, then what the tables have beyond 
 """
 
 import logging
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain, islice
@@ -20,7 +20,7 @@ from gateway.database.odd import Unreadable
 from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches
 from gateway.database.types import AnyRow
 from gateway.errors import BatchNotFound
-from gateway.reading.contract import AttemptDocument, DeliveryDocument, body_payload, body_text
+from gateway.reading.contract import AttemptDocument, DeliveryDocument, delivery_document
 from gateway.reading.filters import BatchFilter, TimeFilter
 from gateway.reading.history import IN_SEQUENCE, OLDEST_FIRST
 from gateway.reading.pages import Slice
@@ -103,18 +103,10 @@ def _readable(batch: AnyRow) -> dict[str, Any]:
 
 async def _documents(reader: Reader, deliveries: Sequence[AnyRow]) -> list[bytes]:
     found = await reader.fetch(ATTEMPTS, [delivery.id for delivery in deliveries])
-    return [_document(*pair) for pair in zip(deliveries, found, strict=True)]
-
-
-def _document(delivery: AnyRow, attempts: Iterable[AnyRow]) -> bytes:
-    body = delivery.payload_bytes
-    told = {
-        **delivery._mapping,
-        "payload_bytes": body_text(body),
-        "payload": body_payload(body),
-        "attempts": [dict(attempt._mapping) for attempt in attempts],
-    }
-    return DeliveryRecord.model_validate(told).model_dump_json().encode()
+    documents = (
+        delivery_document(*pair, DeliveryRecord, AttemptRecord) for pair in zip(deliveries, found, strict=True)
+    )
+    return [document.model_dump_json().encode() for document in documents]
 
 
 async def _batches_between(

@@ -52,6 +52,7 @@ from gateway.execution.batches import DictBatch, ObjectBatch, PageBatch, Parents
 from gateway.execution.columns import ENCODER, Unplannable, Values, Write, writer
 from gateway.execution.documents import Operation
 from gateway.reading.loaders import NodeById, Question, Reader, RowById, RowsOf
+from gateway.reading.masking import AWAY
 from gateway.reading.pages import Page
 from gateway.schema.connections import Connection, PageArguments, PageInfo
 from gateway.schema.context import Context
@@ -254,21 +255,37 @@ class Column(Now):
 
 
 @dataclass(frozen=True, slots=True)
-class Masked(Now):
-    """A text in which credentials are masked, each text once."""
+class Masked(Later):
+    """A text or a JSON value in which credentials are masked: each text once, and beside the loop what may take long."""
 
     name: str
-    mask: Callable[[str], str]
+    mask: Callable[[Any], Any]
     write: Write
 
-    def now(self, parents: Parents, run: RequestInfo) -> Values:
-        values = self.write(parents.column(self.name))
+    @property
+    def waits(self) -> bool:
+        return False
+
+    async def later(self, parents: Parents, run: RequestInfo) -> Values:
+        values = parents.column(self.name)
         if run.reader.scope.sees_secrets:
-            return values
-        shown: dict[str | None, str | None] = {
-            text: None if text is None else self.mask(text) for text in dict.fromkeys(values)
-        }
-        return [shown[text] for text in values]
+            return self.write(values)
+        texts = {value for value in values if type(value) is str}
+        trees = [value for value in values if type(value) in {dict, list}]
+        if trees or sum(map(len, texts)) > AWAY:
+            shown, masked = await asyncio.to_thread(self._shown, texts, trees)
+        else:
+            shown, masked = self._shown(texts, trees)
+        rest = iter(masked)
+        return self.write(
+            [
+                shown[value] if type(value) is str else next(rest) if type(value) in {dict, list} else value
+                for value in values
+            ]
+        )
+
+    def _shown(self, texts: Iterable[str], trees: Iterable[Any]) -> tuple[dict[str, Any], list[Any]]:
+        return {text: self.mask(text) for text in texts}, list(map(self.mask, trees))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What every resolver of one request shares."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ import strawberry
 from gateway.database.engine import Database
 from gateway.errors import Unauthorized
 from gateway.reading.loaders import Reader
+from gateway.reading.masking import is_soon
 from gateway.viewer import READ_SECRETS, Viewer
 
 
@@ -37,6 +39,12 @@ class Context(msgspec.Struct, frozen=True):
         if text is None or (self.rows is not None and self.rows.scope.sees_secrets):
             return text
         return mask(text)
+
+    async def unless_secret_later(self, mask: Callable[[Any], Any], value: Any) -> Any:
+        """The same of what may be large: masked in a thread, so that others are answered meanwhile."""
+        if value is None or (self.rows is not None and self.rows.scope.sees_secrets):
+            return value
+        return mask(value) if is_soon(value) else await asyncio.to_thread(mask, value)
 
     @property
     def reader(self) -> Reader:

@@ -28,7 +28,7 @@ from gateway.reading.filters import CallbackDeliveryFilter
 from gateway.reading.health import CallbackHealth
 from gateway.reading.history import IN_SEQUENCE
 from gateway.reading.loaders import CountOf, HealthOf, OrganizationOf, RowById, RowsOf
-from gateway.reading.masking import mask_text, mask_url
+from gateway.reading.masking import mask_json, mask_text, mask_url
 from gateway.reading.pages import Order
 from gateway.reading.previews import preview
 from gateway.schema.context import Context, Info
@@ -193,7 +193,6 @@ class Batch(Node):
     items_succeeded: int | None = strawberry.field(description="How many items have succeeded so far.")
     items_failed: int | None = strawberry.field(description="How many items have failed so far.")
     items_cancelled: int | None = strawberry.field(description="How many items were cancelled.")
-    input: list[JSON] | None = strawberry.field(description="What each item was asked to do, as it was submitted.")
     resolved_template_id: strawberry.ID | None = strawberry.field(
         description="The template that the target resolved to when the batch was submitted."
     )
@@ -203,7 +202,6 @@ class Batch(Node):
     cost: str | None = strawberry.field(
         description="The cost of the succeeded items, as decimal digits: never a float."
     )
-    output: JSON | None = strawberry.field(description="The batch's result, an object, once it has one.")
     metadata: JSON | None = strawberry.field(
         description="The object that the customer passed when submitting the batch."
     )
@@ -214,7 +212,6 @@ class Batch(Node):
     created_at: datetime = strawberry.field(description="When the batch was submitted.")
     started_at: datetime | None = strawberry.field(description="When the first item was dispatched.")
     completed_at: datetime | None = strawberry.field(description="When the batch ended; null while it runs.")
-    links: JSON | None = strawberry.field(description="Addresses related to the batch, by name.")
 
     @strawberry.field(description=f"Why the batch failed, in words. {MASKED}", metadata=masks(mask_text))
     def failure_message(self, info: Info) -> str | None:
@@ -225,6 +222,25 @@ class Batch(Node):
     )
     def callback_url(self, info: Info) -> str | None:
         return info.context.unless_secret(mask_url, self.__dict__["callback_url"])
+
+    @strawberry.field(
+        description=f"What each item was asked to do, as it was submitted. {MASKED}", metadata=masks(mask_json)
+    )
+    async def input(self, info: Info) -> list[JSON] | None:
+        shown: list[JSON] | None = await info.context.unless_secret_later(mask_json, self.__dict__["input"])
+        return shown
+
+    @strawberry.field(
+        description=f"The batch's result, an object, once it has one. {MASKED}", metadata=masks(mask_json)
+    )
+    async def output(self, info: Info) -> JSON | None:
+        shown: JSON | None = await info.context.unless_secret_later(mask_json, self.__dict__["output"])
+        return shown
+
+    @strawberry.field(description=f"Addresses related to the batch, by name. {MASKED}", metadata=masks(mask_json))
+    async def links(self, info: Info) -> JSON | None:
+        shown: JSON | None = await info.context.unless_secret_later(mask_json, self.__dict__["links"])
+        return shown
 
     @strawberry.field(description="The items of the batch; null when unknown.")
     def items(self) -> list[BatchItem] | None:
@@ -471,8 +487,9 @@ class BatchCallbackDeliveryAttempt(Node):
         description=f"The body that the receiver answered. It may be large: a preview is not. {MASKED}",
         metadata=masks(mask_text),
     )
-    def response_body(self, info: Info) -> str | None:
-        return info.context.unless_secret(mask_text, self.__dict__["response_body"])
+    async def response_body(self, info: Info) -> str | None:
+        shown: str | None = await info.context.unless_secret_later(mask_text, self.__dict__["response_body"])
+        return shown
 
     @strawberry.field(
         description=f"The beginning of `responseBody`; null when no answer came. {MASKED}",

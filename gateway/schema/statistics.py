@@ -91,7 +91,7 @@ class CallbackHostStats:
     host: str | None = strawberry.field(
         description="The host in `callbackUrl`, lower case, with the port where it is not the scheme's own: "
         "the filter's `callbackHost`. Null for deliveries whose URL has no host. A label that is a secret at a known "
-        "service is replaced by `[masked]` for viewers without the scope `batches:read_secrets`, who cannot filter by it."
+        "service is replaced by `[masked]` for viewers without the scope `batches:read_secrets`."
     )
     deliveries: int = strawberry.field(description="How many deliveries go there.")
     delivered: int = strawberry.field(description="How many of them succeeded.")

@@ -10,6 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gateway.reading.masking import MASK, mask_text, mask_url
+from gateway.reading.masking.names import explains
 
 SLACK = "https://hooks.slack.com/services/T012AB3CD/B01234ABC/XXXXXXXXXXXXXXXXXXXXXXXX"
 UUID = "123e4567-e89b-12d3-a456-426614174000"
@@ -144,6 +145,7 @@ def test_secret_in_a_url_in_a_text_is_masked_wherever_it_is_cut(secret: str, url
 
 @given(secret=st.text(min_size=6, max_size=20), levels=st.integers(1, 4))
 def test_json_string_is_masked_as_a_whole_at_every_level_of_json_in_json(secret: str, levels: int) -> None:
+    assume(not explains(secret))
     text: object = {"password": secret, "id": "seen"}
     for _ in range(levels):
         text = json.dumps(text)

@@ -1,8 +1,8 @@
 """Secrets in stored URLs and texts, replaced by a visible mask when they are read.
 
 `names` and `tokens` and `services` are data: which names are a credential's, what tokens look like, which services have
-secrets in their URLs. `openings` finds in one pass where in a text one may begin; `named`, `urls` and `text` say what
-is masked there.
+secrets in their URLs. `openings` finds in one pass where in a text one may begin. `named`, `urls` and `text` say what
+is masked there, `commands` what no name gives away but its place, and `structured` masks what came from JSON.
 """
 
 from gateway.reading.masking.names import MASK

@@ -3,7 +3,7 @@ tables, options of commands, sentences.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 
 from gateway.reading.masking.names import (
@@ -23,6 +23,7 @@ from gateway.reading.masking.values import (
     OPENING,
     QUOTE,
     SCHEME,
+    SCHEMES,
     Replacement,
     after_brackets,
     closing,
@@ -62,7 +63,9 @@ LABEL = re.compile(
 # The value before its label: `value="X" name="`, `"value": "X", "key": "`.
 VALUE_BEFORE = re.compile(rf"""\b{PAIRED}["']?\s*+[:=]\s*+(?=["'])""", re.IGNORECASE)
 LABELLED = re.compile(
-    r"""(["'])(?P<value>(?:(?!\1)[^\\]|\\.)*+)\1(?:\s*+,\s*+|\s++)(?:(?!name|key|id|header)[\w:-]++\s*+=\s*+["'][^"'<>]*+["']\s*+)*+["']?(?:name|key|id|header|field)["']?\s*+[:=]\s*+["']\Z""",
+    r"""(["'])(?P<value>(?:(?!\1)[^\\]|\\.)*+)\1(?:\s*+,\s*+|\s++)"""
+    r"""(?:(?!name|key|id|header)[\w:-]++\s*+=\s*+["'][^"'<>]*+["']\s*+)*+"""
+    r"""["']?(?:name|key|id|header|field)["']?\s*+[:=]\s*+["']\Z""",
     re.IGNORECASE,
 )
 LABEL_BEFORE = re.compile(r"""(?:name|key|id|header|field|property)["']?\s*+[:=]\s*+["']\Z""", re.IGNORECASE)
@@ -78,7 +81,7 @@ OTHER_VALUE = re.compile(rf"""(?:{SCHEME.pattern})?(?:[^\s&;<>"'`\\]|\\++(?!["'`
 REPEATED = re.compile(r"(?:[ \t]*+=>[ \t]*+[^\s]++)?")  # phpinfo tells the local value and the master's
 # A value that begins in the next line: a block of YAML, a header that is folded. Frames of a stack are none.
 DEFERRED = re.compile(
-    rf"(?:(?:[|>][+-]?[0-9]?|![\w!|]++(?:[ \t]*+\|)?|&\w++|(?:{SCHEME.pattern.rpartition('(?:')[0]}))?[ \t]*+)(?=\r?\n)",
+    rf"(?:[|>][+-]?[0-9]?|![\w!|]++(?:[ \t]*+\|)?|&\w++|{SCHEMES})?[ \t]*+(?=\r?\n)",
     re.IGNORECASE,
 )
 FRAME = r"(?!at[ ]|in[ ]|File[ ]|\.\.\.|from[ ]|\^)"
@@ -93,7 +96,8 @@ NEAREST_END = 1000  # characters of an element with children
 NAMED_ELEMENT = re.compile(r"""["'][^<>]{0,200}+>(?:\s*+<value>)?(?:<!\[CDATA\[)?\s*+""")
 # `</td><td>`, `</b>:`: what stands between a name that is marked up and its value.
 TAGS = re.compile(
-    r"\s*+(?P<mark>[:=]?+)\s*+(?P<closed>(?:</\w++\s*+>\s*+)++)(?P<after>[:=]?+)\s*+(?P<opened>(?:<(?![/!])[^<>]*+>\s*+)*+)"
+    r"\s*+(?P<mark>[:=]?+)\s*+(?P<closed>(?:</\w++\s*+>\s*+)++)(?P<after>[:=]?+)\s*+"
+    r"(?P<opened>(?:<(?![/!])[^<>]*+>\s*+)*+)"
 )
 CELL = re.compile(r"</(?:td|th|dt|key|name)\b", re.IGNORECASE)
 HEADING = re.compile(r"<th\b", re.IGNORECASE)
@@ -107,10 +111,18 @@ LINKS = (
     r"|est|es|invalid|incorrect|wrong|unknown|key|token|by|with)"
 )
 SENTENCE = re.compile(
-    rf"""(?P<mark>["'`*)\]]{{0,2}}|</\w{{1,10}}>)(?P<links>(?:(?:[ \t]++|:[ \t]*+){LINKS}\b(?!["'=])){{0,6}}+)[:,]?[ \t]++[(\[]?+
-    (?:(?P<quote>\\*["'`]|[“„«‘]|&quot;|&\#39;|&\#x27;)(?P<quoted>[^"'`”“»’&\\\r\n]{{1,200}}+)|(?P<bare>[^\s"'`<>,;()\[\]{{}}\\]++))""",
+    rf"""
+    (?P<mark>["'`*)\]]{{0,2}}|</\w{{1,10}}>)
+    (?P<links>(?:(?:[ \t]++|:[ \t]*+){LINKS}\b(?!["'=])){{0,6}}+)[:,]?[ \t]++[(\[]?+
+    (?:
+        (?:\\*["'`]|[\u201c\u201e\u00ab\u2018]|&quot;|&\#39;|&\#x27;)
+        (?P<quoted>[^"'`\u201d\u201c\u00bb\u2019&\\\r\n]{{1,200}}+)
+        |(?P<bare>[^\s"'`<>,;()\[\]{{}}\\]++)
+    )
+    """,
     re.VERBOSE | re.IGNORECASE,
 )
+NUMBERED = frozenset({"pin", "otp", "passcode", "totp"})  # secrets of digits alone
 SENTENCE_REST = re.compile(r"[^\r\n\"<>{};]{0,200}+")
 NUMBER = re.compile(r"[0-9]+(?=[\s,;)\]}]|\Z)")
 IDENTIFIER = re.compile(r"[A-Za-z_][\w.-]*+")
@@ -123,6 +135,9 @@ ODD = re.compile(
     r"|reserved|expected|foreign|primary)\s+[\"'`]?\Z",
     re.IGNORECASE,
 )
+
+
+Found = Sequence[Replacement] | None
 
 
 def named(text: str, start: int, end: int, in_url: bool = False) -> Iterator[Replacement]:
@@ -143,95 +158,131 @@ def named(text: str, start: int, end: int, in_url: bool = False) -> Iterator[Rep
     name = name.strip("%.")
     if name.lower() in {"key", "keys"} and LOOKED_UP.search(text[max(0, begin - 20) : begin]):
         return
-    yield from _value(text, begin, end, name, in_url) or ()
+    for read in IN_URL if in_url else ANYWHERE:
+        found = read(text, begin, end, name)
+        if found is not None:
+            yield from found
+            return
 
 
-def _value(text: str, begin: int, end: int, name: str, in_url: bool) -> list[Replacement] | None:
-    """What is to be replaced for a name that is a credential's."""
-    before = text[max(0, begin - 1) : begin]
-    if before in {"<", ":"} and ELEMENT_BEFORE.search(text[max(0, begin - 40) : begin]):
-        found = ELEMENT.match(text, end)
-        return _element(text, begin, found.end(), name) if found else None
-    if before in {'"', "'"}:
-        near = text[max(0, begin - NEAR) : begin]
-        if LABEL_BEFORE.search(near[-20:]):
-            ends = [value.end() for value in VALUE_BEFORE.finditer(near)]
-            labelled = LABELLED.match(near, ends[-1]) if ends else None
-            if labelled and not explains(labelled["value"]):
-                at = begin - len(near)
-                return [(at + labelled.start("value"), at + labelled.end("value"), masked(labelled["value"]))]
-            if (found := NAMED_ELEMENT.match(text, end)) and ASSIGNED.match(text, end) is None:
-                return _content(text, found.end(), name)
-        if (listed := LISTED.match(text, end)) and BEFORE_LISTED.search(near[-6:]):
-            return _assigned(text, begin, listed.end(), name, listed[1], listed[0], in_url)
-    if assigned := ASSIGNED.match(text, end):
-        return _assigned(text, begin, assigned.end(), name, assigned["quote"] or "", assigned[0], in_url)
-    if in_url:
+# Each reads what follows a name in one way: None where it does not stand so, and nothing where there is no secret.
+def _tag(text: str, begin: int, end: int, name: str) -> Found:
+    """`<password>X</password>`."""
+    if text[max(0, begin - 1) : begin] not in {"<", ":"} or not ELEMENT_BEFORE.search(text[max(0, begin - 40) : begin]):
         return None
-    if before == "-" or name.startswith("-"):
-        return _option(text, end)
-    if (tags := TAGS.match(text, end)) and (tags["mark"] or tags["after"] or CELL.match(tags["closed"])):
-        marked = bool(tags["mark"] or tags["after"])
-        return None if HEADING.match(tags["opened"]) else _cell(text, tags.end(), name, marked)
-    if column := COLUMN.match(text, end):
-        value = column["value"]
-        hides = looks_secret(value) or (is_strong(name) and len(words_of(name)) > 1 and not explains(value))
-        return [(*column.span("value"), MASK)] if hides else None
-    return _sentence(text, end, name)
+    found = ELEMENT.match(text, end)
+    return _element(text, found.end(), name) if found else ()
 
 
-def _assigned(
-    text: str, begin: int, start: int, name: str, quote: str, separator: str, in_url: bool
-) -> list[Replacement] | None:
-    """The value that follows a name and what separates them, up to `start`."""
-    if opening := OPENING.match(text, start):
-        if (label := LABEL.match(text, opening.end())) and is_credential(label[1]):
-            return None
-        end, after = closing(text, opening[1], opening.end())
-        value = text[opening.end() : end]
-        if end < len(text) and not in_url and _is_shown(text, begin, name, value):
-            return None
-        return [(start, after, opening[0] + masked(value) + text[end:after])]
-    header = _line(text, begin) if ":" in separator and not quote and not in_url else None
-    if header is not None and (deferred := DEFERRED.match(text, start)):
-        lines = _continued(text, deferred.end(), header)
-        if lines is None:
-            return None
-        first, last = lines
-        return [(first, last, MASK)] if not explains(text[first:last]) else None
+def _label(text: str, begin: int, end: int, name: str) -> Found:
+    """`value="X" key="password"`, `<entry key="password">X`."""
+    if text[max(0, begin - 1) : begin] not in {'"', "'"}:
+        return None
+    near = text[max(0, begin - NEAR) : begin]
+    if not LABEL_BEFORE.search(near[-20:]):
+        return None
+    ends = [value.end() for value in VALUE_BEFORE.finditer(near)]
+    labelled = LABELLED.match(near, ends[-1]) if ends else None
+    if labelled and not explains(labelled["value"]):
+        at = begin - len(near)
+        return [(at + labelled.start("value"), at + labelled.end("value"), masked(labelled["value"]))]
+    if (found := NAMED_ELEMENT.match(text, end)) and ASSIGNED.match(text, end) is None:
+        return _content(text, found.end(), name)
+    return None
+
+
+def _listed(text: str, begin: int, end: int, name: str) -> Found:
+    """`["password", "X"]`, `(b'password', b'X')`."""
+    if text[max(0, begin - 1) : begin] not in {'"', "'"} or not BEFORE_LISTED.search(text[max(0, begin - 6) : begin]):
+        return None
+    listed = LISTED.match(text, end)
+    return _value(text, begin, listed.end(), name, listed[1], listed[0]) if listed else None
+
+
+def _assigned(text: str, begin: int, end: int, name: str) -> Found:
+    """`password=X`, `password: X`, `"password": "X"`."""
+    found = ASSIGNED.match(text, end)
+    return _value(text, begin, found.end(), name, found["quote"] or "", found[0]) if found else None
+
+
+def _assigned_in_url(text: str, _begin: int, end: int, name: str) -> Found:
+    """The same, where nobody explains anything and no header has a line of its own."""
+    found = ASSIGNED.match(text, end)
+    if found is None:
+        return None
+    start = found.end()
+    return _quoted(text, start) or _bare(text, start, name, found["quote"] or "", OTHER_VALUE)
+
+
+def _value(text: str, begin: int, start: int, name: str, quote: str, separator: str) -> Found:
+    """What follows a name and a separator, from `start` on."""
+    if OPENING.match(text, start):
+        return _quoted(text, start, lambda value: _is_shown(text, begin, name, value))
+    if quote:
+        return _bare(text, start, name, quote, JSON_VALUE)
+    indent = _indent(text, begin) if ":" in separator else None
+    if indent is None:
+        return _word(text, begin, start, name, separator)
+    return _line(text, begin, start, name, indent)
+
+
+def _line(text: str, begin: int, start: int, name: str, indent: int) -> Found:
+    """The rest of the line, where a name begins it, and the lines that continue it."""
+    if deferred := DEFERRED.match(text, start):
+        lines = _continued(text, deferred.end(), indent)
+        return [(*lines, MASK)] if lines and not explains(text[slice(*lines)]) else ()
+    line = LINE_VALUE.match(text, start)
+    if line is None or _is_shown(text, begin, name, line[0]):
+        return ()
+    lines = _continued(text, line.end(), indent)
+    return [(start, lines[1], masked(line[0]))] if lines else _bare(text, start, name, "", LINE_VALUE)
+
+
+def _word(text: str, begin: int, start: int, name: str, separator: str) -> Found:
+    """What follows within a line, up to a space or a separator."""
+    sentence = SENTENCE_REST.match(text, start)[0].split(". ")[0]  # type: ignore[index]
+    if explains(sentence):
+        return ()
+    header = {word.removesuffix("s") for word in words_of(name)} & HEADER_WORDS
+    found = _bare(text, start, name, "", HEADER_VALUE if header else OTHER_VALUE)
+    if found and _is_shown(text, begin, name, text[start : found[0][1]]):
+        return ()
+    if found and "=>" in separator:
+        again = REPEATED.match(text, found[0][1]).end()  # type: ignore[union-attr]
+        return [(start, again, found[0][2])]
+    return found
+
+
+def _quoted(text: str, start: int, is_shown: Callable[[str], bool] = lambda _: False) -> Found:
+    """A value in quotes, unless it is the name of another, whose value comes next."""
+    opening = OPENING.match(text, start)
+    if opening is None:
+        return None
+    if (label := LABEL.match(text, opening.end())) and is_credential(label[1]):
+        return ()
+    end, after = closing(text, opening[1], opening.end())
+    value = text[opening.end() : end]
+    if end < len(text) and is_shown(value):
+        return ()
+    return [(start, after, opening[0] + masked(value) + text[end:after])]
+
+
+def _bare(text: str, start: int, name: str, quote: str, pattern: re.Pattern[str]) -> list[Replacement]:
+    """A value without quotes: brackets with all that is in them, and what follows up to a separator."""
     end = start
     if text.startswith(("[", "{", "("), start) and not text.startswith(MASK, start):
         end = after_brackets(text, start)
         if _explains_all(text[start:end]):
-            return None
-    words = {word.removesuffix("s") for word in words_of(name)}
-    pattern = (
-        JSON_VALUE
-        if quote
-        else LINE_VALUE
-        if header is not None
-        else HEADER_VALUE
-        if words & HEADER_WORDS
-        else OTHER_VALUE
-    )
-    bare = pattern.match(text, end)
-    value = text[start:end] + (unpunctuated(bare[0]) if bare else "")
-    if "=>" in separator and value:
-        value += REPEATED.match(text, start + len(value))[0]  # type: ignore[index]
-    constant = value.strip(" \t.,;)]}").lower()
-    number = NUMBER.match(value)
-    if constant in CONSTANTS or (
-        number and (COUNTS.fullmatch(name) or (name.lower() == "pass" and len(number[0]) < 4))
+            return []
+    found = pattern.match(text, end)
+    value = text[start:end] + (unpunctuated(found[0]) if found else "")
+    if value.strip(" \t.,;)]}").lower() in CONSTANTS:
+        return [(start, start + len(value), value)]
+    if (number := NUMBER.match(value)) and (
+        COUNTS.fullmatch(name) or (name.lower() == "pass" and len(number[0]) < 4)  # of tests
     ):
-        return [(start, start + len(value), value)] if constant in CONSTANTS or number is None else None
-    said = value if header is not None else SENTENCE_REST.match(text, start)[0].split(". ")[0]  # type: ignore[index]
-    if not in_url and not quote and (_is_shown(text, begin, name, value) or explains(said)):
-        return None
-    finish = start + len(value)
-    if header is not None and bare and (lines := _continued(text, bare.end(), header)):
-        finish = lines[1]
-        return [(start, finish, masked(value))]
-    return [(start, finish, quote + masked(value) + quote)]
+        return []
+    return [(start, start + len(value), quote + masked(value) + quote)]
 
 
 def _is_shown(text: str, begin: int, name: str, value: str) -> bool:
@@ -245,7 +296,7 @@ def _is_shown(text: str, begin: int, name: str, value: str) -> bool:
     near = text[max(0, begin - 20) : begin]
     if WORD_OR_MARK.fullmatch(value) and ODD.search(near):
         return True
-    if name.lower() not in {"key", "keys"}:
+    if name.lower() not in {"key", "keys"} or len(value) > LONGEST:
         return False
     names = is_credential(value) and not looks_secret(value)
     return (finds(value) and not near.lower().endswith(("api ", "api-"))) or (
@@ -261,7 +312,7 @@ def _explains_all(value: str) -> bool:
     return bool(texts) and all(map(explains, texts)) and not ITEM.sub("", value).strip("[], \t\r\n")
 
 
-def _line(text: str, begin: int) -> int | None:
+def _indent(text: str, begin: int) -> int | None:
     """How far a name is indented that begins its line; None where it does not."""
     found = ENDS_LINE_START.search(text[max(0, begin - 40) : begin])
     return (
@@ -281,12 +332,13 @@ def _continued(text: str, at: int, indent: int) -> tuple[int, int] | None:
 @cache
 def _deeper(indent: int) -> re.Pattern[str]:
     return re.compile(
-        rf"(?:\r?\n(?:[ \t]*+(?=\r?\n))?+(?:[ \t]{{{indent + 1},}}+|(?<=\n)[ \t]{{{indent}}}(?=-[ ])){FRAME}(?=\S)[^\r\n]++)++",
+        rf"(?:\r?\n(?:[ \t]*+(?=\r?\n))?+"
+        rf"(?:[ \t]{{{indent + 1},}}+|(?<=\n)[ \t]{{{indent}}}(?=-[ ])){FRAME}(?=\S)[^\r\n]++)++",
         re.VERBOSE,
     )
 
 
-def _element(text: str, begin: int, start: int, name: str) -> list[Replacement] | None:
+def _element(text: str, start: int, name: str) -> Found:
     """The content of an XML element: its text, or that of its children up to its end."""
     content = CONTENT.match(text, start)
     if content is None or (content[0].strip() == "" and content.end() < len(text)):
@@ -297,59 +349,71 @@ def _element(text: str, begin: int, start: int, name: str) -> list[Replacement] 
     return _content(text, start, name)
 
 
-def _content(text: str, start: int, name: str) -> list[Replacement] | None:
+def _content(text: str, start: int, name: str) -> Found:
     content = CONTENT.match(text, start)
     if content is None:
-        return None
+        return ()
     value = content[0]
     shown = content.end() < len(text) and (explains(value) or (name.lower() == "key" and finds(value)))
-    return None if shown else [(start, content.end(), masked(value))]
+    return () if shown else [(start, content.end(), masked(value))]
 
 
-def _cell(text: str, start: int, name: str, marked: bool) -> list[Replacement] | None:
-    """The value in the cell, or behind the mark-up, that follows a name's."""
-    content = CONTENT.match(text, start)
-    if content is None or not content[0].strip():
+def _cell(text: str, _begin: int, end: int, name: str) -> Found:
+    """The value in the cell, or behind the mark-up, that follows a name: `<td>password</td><td>X`, `<b>Key</b>: X`."""
+    tags = TAGS.match(text, end)
+    if tags is None or not (tags["mark"] or tags["after"] or CELL.match(tags["closed"])):
         return None
+    content = CONTENT.match(text, tags.end())
+    if HEADING.match(tags["opened"]) or content is None or not content[0].strip():
+        return ()
     value = content[0]
-    named = marked or len(words_of(name)) > 1
+    named = tags["mark"] or tags["after"] or len(words_of(name)) > 1
     shown = explains(value) or not (named or looks_secret(value) or not value.strip().isalpha())
-    return None if shown else [(start, start + len(value.rstrip()), MASK)]
+    return () if shown else [(tags.end(), tags.end() + len(value.rstrip()), MASK)]
 
 
-def _option(text: str, end: int) -> list[Replacement] | None:
-    """The value of a command's option."""
+def _column(text: str, _begin: int, end: int, name: str) -> Found:
+    """`| DB_PASSWORD | X |`."""
+    column = COLUMN.match(text, end)
+    if column is None:
+        return None
+    value = column["value"]
+    hides = looks_secret(value) or (len(words_of(name)) > 1 and not explains(value))
+    return [(*column.span("value"), MASK)] if hides else ()
+
+
+def _option(text: str, begin: int, end: int, name: str) -> Found:
+    """`--password X`."""
+    if not name.startswith("-") and text[max(0, begin - 1) : begin] != "-":
+        return None
     found = OPTION_VALUE.match(text, end)
     if found is None or not found["value"] or found["value"].lower() in {"value", "option", "flag"}:
-        return None
-    cut = found.end() == len(text)
-    return None if explains(found["value"]) and not cut else [(*found.span("value"), MASK)]
+        return ()
+    is_said = explains(found["value"]) and found.end() < len(text)
+    return () if is_said else [(*found.span("value"), MASK)]
 
 
-def _sentence(text: str, end: int, name: str) -> list[Replacement] | None:
+def _sentence(text: str, _begin: int, end: int, name: str) -> Found:
     """The secret that a sentence tells: `the password is X`, `token "X" is not valid`."""
     found = SENTENCE.match(text, end)
     if found is None:
         return None
-    quoted, value = found["quoted"] is not None, found["quoted"] or found["bare"]
-    if value.startswith(MASK):
-        return [(*found.span("quoted" if quoted else "bare"), value)]
+    quoted = found["quoted"] is not None
+    part = "quoted" if quoted else "bare"
+    start, value = found.start(part), unpunctuated(found[part])
+    if found[part].startswith(MASK):
+        return ()
+    linked = found["links"].strip() != ""
     strong = is_strong(name) and not name.lower().startswith("secret")
-    odd = looks_secret(value)
-    linked = bool(found["links"].strip())
-    digits = (
-        linked
-        and value.isdecimal()
-        and 4 <= len(value) <= 10
-        and {*words_of(name)} & {"pin", "otp", "passcode", "totp"}
-    )
-    hides = (
-        odd
-        or digits
-        or (quoted and strong and (linked or " " not in value) and not explains(value) and not found["mark"])
-    )
-    if linked and not quoted and not hides and strong:
-        hides = any(map(str.isdigit, value)) and any(map(str.isalpha, value)) and looks_secret(value + "x1Q")
-    span = found.span("quoted" if quoted else "bare")
-    trimmed = unpunctuated(value)
-    return [(span[0], span[0] + len(trimmed), MASK)] if hides else None
+    hides = looks_secret(value)
+    if not hides and linked and value.isdecimal():
+        hides = 4 <= len(value) <= 10 and not NUMBERED.isdisjoint(words_of(name))
+    elif not hides and quoted:
+        hides = strong and not found["mark"] and (linked or " " not in value) and not explains(value)
+    elif not hides and linked and strong:  # what is short, too
+        hides = any(map(str.isdigit, value)) and looks_secret(value + "x1Q")
+    return [(start, start + len(value), MASK)] if hides else ()
+
+
+IN_URL = (_assigned_in_url,)
+ANYWHERE = (_tag, _label, _listed, _assigned, _option, _cell, _column, _sentence)

@@ -89,7 +89,6 @@ SERVICES = (
     Service("ifttt.com", "/trigger/[^/]+/(?:json/)?with/key/"),
     Service("api.monday.com", "/v2/webhook/"),
     Service("webhooks.mongodb-stitch.com", "/"),
-    Service("lambda-url.on.aws", label=True),
 )
 
 # On any host: behind a segment of these, whatever is no plain word or number is a secret. Mattermost, Rocket.Chat,

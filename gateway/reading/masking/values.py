@@ -19,10 +19,8 @@ OPENING = re.compile(rf"[bBrRuU]{{0,2}}({QUOTE})", re.VERBOSE)
 BRACKET = re.compile(r"""[\[{(\]})]|\\++["']?|["']""")
 MARKS = {quote: re.compile(rf"\\++{quote}?|{quote}") for quote in "\"'`"}
 # An authorization scheme before its credentials, which is shown.
-SCHEME = re.compile(
-    r"(?:Bearer|Basic|Digest|Token|ApiKey|Negotiate|NTLM|OAuth|HMAC|AWS4-HMAC-SHA256)(?:\s|%20|\+)++(?=\S)",
-    re.IGNORECASE,
-)
+SCHEMES = r"(?:Bearer|Basic|Digest|Token|ApiKey|Negotiate|NTLM|OAuth|HMAC|AWS4-HMAC-SHA256)"
+SCHEME = re.compile(rf"{SCHEMES}(?:\s|%20|\+)++(?=\S)", re.IGNORECASE)
 MOST_MARKS = 3_000  # quotes and brackets in one value; a value with more is masked up to the end of the text
 PUNCTUATION = ").,;:!?}"  # what a sentence may add to a value, three of them at most
 

@@ -1,5 +1,6 @@
 """The only place where the parts meet."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -40,6 +41,7 @@ from gateway.observability.recorder import Recorder
 from gateway.reading.filters import CallbackDeliveryFilter, TextFilter
 from gateway.reading.health import FAILED
 from gateway.reading.loaders import PageOf, Reader, prepared_for
+from gateway.reading.masking import mask_text
 from gateway.reading.pages import Order, Slice
 from gateway.schema.query import schema
 from gateway.settings import Settings
@@ -93,6 +95,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         try:
+            await asyncio.to_thread(mask_text, "")  # makes its automaton, before a request waits for it
             credentials.has_keys = await make_ready(settings, database, keys)
             if settings.is_development and credentials.has_keys:
                 explorer.config = await explorer_config(database, keys)

@@ -144,7 +144,7 @@ async def test_a_preview_has_limits(database: Database, size: int) -> None:
 
 
 async def test_credentials_in_a_batch_are_masked_unless_the_viewer_may_see_them(database: Database) -> None:
-    values = {
+    values: dict[str, Any] = {
         "links": {"result": "https://bucket.example/a?X-Amz-Signature=s3cr3t-value", "self": "https://a.example/b/1"},
         "input": [{"image": "https://me:s3cr3t-value@a.example/x", "seed": 7}],
         "output": {"api_key": "s3cr3t-value", "items": [1, None]},

@@ -16,7 +16,7 @@ import hyperscan
 from gateway.reading.masking.names import ENDINGS, FOREIGN, WORDS
 from gateway.reading.masking.tokens import FORMS, ISSUERS, SHAPES
 
-MOST = 2_000  # places in one text; what follows the last is masked whole
+MOST = 1_500  # places in one text; what follows the last is masked whole
 
 
 class Kind(IntEnum):

@@ -114,7 +114,7 @@ WHERE instr(payload_bytes, x'00') = 0
 # does: an empty text keeps it from the filters of viewers who may not see credentials.
 PLAIN_WORDS = r"^(([A-Z]?[a-z]+|[A-Z]{1,5}|[0-9]{1,6})[.,]?( |$))*$"
 HIDDEN = {
-    "postgresql": f"error_message !~ '{PLAIN_WORDS}' OR error_message ~* '(bearer|basic)'",
+    "postgresql": f"error_message !~ '{PLAIN_WORDS}' OR error_message ~* '(bearer|basic|passcode|pin|otp)'",
     "sqlite": "error_message GLOB '*[^a-z ]*' OR error_message LIKE '%bearer%' OR error_message LIKE '%basic%'",
 }
 

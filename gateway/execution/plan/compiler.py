@@ -188,7 +188,7 @@ class _Compiler:
 
     @_field.register
     def _masked(self, source: Masked, field: Occurrence) -> PlannedField | ColumnField:
-        return MaskedField(source.column, source.mask, _writer(field.type_))
+        return MaskedField(source.column, source.mask, self._completion(field.type_, field.sets))
 
     @_field.register
     def _derived(self, source: Derived, field: Occurrence) -> PlannedField | ColumnField:

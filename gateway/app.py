@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway import __version__
 from gateway.database.engine import Database
-from gateway.database.migrate import prepare
+from gateway.database.migrate import prepare_database
 from gateway.database.replicas import Replicas
 from gateway.database.required import KEYS, missing
 from gateway.database.tables import batch_callback_deliveries
@@ -31,7 +31,7 @@ from gateway.http.background import periodically
 from gateway.http.credentials import Credentials
 from gateway.http.explorer import Explorer, ExplorerConfig
 from gateway.http.explorer import assets as explorer_assets
-from gateway.http.graphql import PATH as GRAPHQL
+from gateway.http.graphql import GRAPHQL_PATH as GRAPHQL
 from gateway.http.graphql import GraphQL, Manners
 from gateway.http.middleware import CrossSite, ExactPath, RequestRecorder
 from gateway.http.rate_limit import RateLimiter
@@ -185,9 +185,9 @@ async def make_ready(settings: Settings, rows: Database, keys: Database) -> bool
 
     There need be none where tokens are checked, unless the settings say where the keys are.
     """
-    await prepare(rows)
+    await prepare_database(rows)
     if keys is not rows:
-        await prepare(keys, KEYS)
+        await prepare_database(keys, KEYS)
     elif lacking := await missing(keys, KEYS):
         if tokens_of(settings) is None:
             raise SchemaBehind(

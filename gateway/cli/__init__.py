@@ -28,10 +28,10 @@ app.command("serve", context_settings=server.ANY_SETTING, epilog=server.SETTINGS
 app.command("demo")(server.demo)
 app.command("import")(files.import_files)
 app.command("export")(files.export)
-app.add_typer(keys.app, name="keys")
-app.command("migrate")(schema.migrate)
+app.add_typer(keys.keys_app, name="keys")
+app.command("migrate")(schema.migrate_command)
 app.command("doctor")(doctor.doctor)
-app.command("schema")(schema.schema)
+app.command("schema")(schema.schema_command)
 app.command("dashboard")(dashboard.dashboard)
 
 

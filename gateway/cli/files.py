@@ -17,7 +17,7 @@ from gateway.database.engine import Database
 from gateway.reading.exporting import export_lines
 from gateway.writing.importing import import_file
 
-Organization = Annotated[UUID, typer.Option(help="Whose data it is.")]
+OrganizationOption = Annotated[UUID, typer.Option(help="Whose data it is.")]
 
 
 def _instant(text: str) -> datetime:
@@ -28,7 +28,7 @@ def _instant(text: str) -> datetime:
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
-Instant = Annotated[
+InstantOption = Annotated[
     datetime | None, typer.Option(parser=_instant, metavar="TIME", help="ISO 8601; UTC unless it says.")
 ]
 
@@ -40,7 +40,7 @@ def import_files(
             metavar="FILE...", help="`.json`, `.ndjson` or `.jsonl` files, compressed or not; `-` is stdin."
         ),
     ],
-    organization: Organization,
+    organization: OrganizationOption,
     database_url: DatabaseUrl = None,
 ) -> None:
     """Import batches or deliveries: a file whole or not at all.
@@ -62,10 +62,10 @@ def import_files(
 
 
 def export(
-    organization: Organization,
+    organization: OrganizationOption,
     batch: Annotated[list[UUID] | None, typer.Option(help="Only this batch; may be repeated.")] = None,
-    since: Instant = None,
-    until: Instant = None,
+    since: InstantOption = None,
+    until: InstantOption = None,
     output: Annotated[
         Path | None,
         typer.Option(help="What to write to, such as a file, which is replaced when all is there; otherwise stdout."),

@@ -13,12 +13,12 @@ from gateway.cli.session import KeysUrl, with_keys
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key, list_keys, revoke_key
 
-COLUMNS = ("id", "name", "organization", "scopes", "created", "last used", "revoked")
+KEY_COLUMNS = ("id", "name", "organization", "scopes", "created", "last used", "revoked")
 
-app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True, rich_markup_mode=None)
+keys_app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True, rich_markup_mode=None)
 
 
-@app.command("create")
+@keys_app.command("create")
 def create(
     organization: Annotated[UUID, typer.Option(help="Whose data the key may see.")],
     name: Annotated[str, typer.Option(help="What the key is for.")],
@@ -38,7 +38,7 @@ def _print_now(token: str) -> None:
     sys.stdout.flush()
 
 
-@app.command("list")
+@keys_app.command("list")
 def list_(
     organization: Annotated[UUID | None, typer.Option(help="Only the keys of this organization.")] = None,
     database_url: KeysUrl = None,
@@ -66,13 +66,13 @@ def list_(
         for row in rows:
             typer.echo("\t".join(row))
         return
-    table = Table(*COLUMNS)
+    table = Table(*KEY_COLUMNS)
     for row in rows:
         table.add_row(*map(Text, row))
     console.print(table)
 
 
-@app.command("revoke")
+@keys_app.command("revoke")
 def revoke(key: Annotated[UUID, typer.Argument(metavar="ID")], database_url: KeysUrl = None) -> None:
     """Make a key useless from now on."""
     with_keys(database_url, lambda database: revoke_key(database, str(key)), must_exist=True)

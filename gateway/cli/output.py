@@ -22,7 +22,7 @@ from gateway.errors import OperatorError
 DESCRIPTOR = re.compile(rf"(?:/dev/fd|/proc/{os.getpid()}(?:/task/\d+)?/fd)/(\d+)")
 NO_FILE_BESIDE = {errno.EACCES, errno.EPERM, errno.EROFS}
 NOT_BY_RENAMING = {errno.EBUSY, errno.EXDEV}  # a file that is a mount of its own, as containers have them
-PIECE = 1 << 20
+OUTPUT_PIECE = 1 << 20
 
 
 @contextmanager
@@ -136,7 +136,7 @@ def _copy(whole: IO[bytes], target: Path) -> None:
     with target.open("r+b") as file:
         if size:
             os.posix_fallocate(file.fileno(), 0, size)
-        shutil.copyfileobj(whole, file, PIECE)
+        shutil.copyfileobj(whole, file, OUTPUT_PIECE)
         file.truncate(size)
         file.flush()
         os.fsync(file.fileno())

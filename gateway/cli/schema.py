@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.session import DatabaseUrl, load_settings, opened
+from gateway.cli.session import DatabaseUrl, load_settings, opened_database
 from gateway.database import migrate as migrations
 from gateway.errors import OperatorError
 from gateway.schema.query import sdl
@@ -16,12 +16,12 @@ from gateway.schema.query import sdl
 SHOWN_LINES = 40
 
 
-def migrate(database_url: DatabaseUrl = None) -> None:
+def migrate_command(database_url: DatabaseUrl = None) -> None:
     """Bring the database's schema to the one this version needs."""
     settings = load_settings({"database_url": database_url})
 
     async def work() -> None:
-        database = opened(settings, settings.database_url)
+        database = opened_database(settings, settings.database_url)
         try:
             await migrations.migrate(database)
         finally:
@@ -31,7 +31,7 @@ def migrate(database_url: DatabaseUrl = None) -> None:
     typer.echo("The database's schema is current")
 
 
-def schema(
+def schema_command(
     check: Annotated[Path | None, typer.Option(metavar="FILE", help="Compare with this file instead.")] = None,
 ) -> None:
     """Print the GraphQL schema, or compare it with a file's."""

@@ -26,13 +26,13 @@ from gateway.database.engine import Database
 from gateway.database.migrate import migrate
 from gateway.errors import OperatorError
 from gateway.http.explorer import built as explorer_is_bundled
-from gateway.http.server import Server, hold_signals
+from gateway.http.server import DrainingServer, hold_signals
 from gateway.observability import configure_logging
 from gateway.observability.metrics import Metrics
 from gateway.settings import Profile, Settings
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key
-from gateway.writing.demo import Sample, write_sample
+from gateway.writing.demo import SampleHistory, write_sample
 
 BACKLOG = 2048
 ANY_SETTING: dict[str, Any] = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -105,7 +105,7 @@ def _stop(*_: object) -> None:
     sys.exit(0)
 
 
-async def _write_demo(database: Database) -> Sample:
+async def _write_demo(database: Database) -> SampleHistory:
     sample = await write_sample(database, datetime.now(UTC))
     await create_key(database, sample.organization_id, "demo", [READ], DEMO_TOKEN)
     return sample
@@ -204,14 +204,14 @@ def _work(listener: socket.socket) -> None:
 
 
 def _answer(listener: socket.socket, *, is_worker: bool) -> None:
-    server = Server("gateway.app:create_app_from_environment", Settings(), is_worker=is_worker)
+    server = DrainingServer("gateway.app:create_app_from_environment", Settings(), is_worker=is_worker)
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
         if not server.started:
             raise OperatorError("The gateway could not start: the log says why.")
 
 
-def _welcome(address: str, sample: Sample) -> str:
+def _welcome(address: str, sample: SampleHistory) -> str:
     fields = "statusCode callbackDeliveries { statusCode attempts { statusCode } }"
     query = f'{{ batch(id: "{sample.batch_id}") {{ {fields} }} }}'
     credential = f"-H 'Authorization: Bearer {DEMO_TOKEN}'"

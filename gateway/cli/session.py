@@ -11,7 +11,7 @@ from pydantic_settings import SettingsError
 from sqlalchemy import Table
 
 from gateway.database.engine import Database
-from gateway.database.migrate import prepare
+from gateway.database.migrate import prepare_database
 from gateway.database.required import KEYS, ROWS
 from gateway.errors import DatabaseUnavailable, OperatorError
 from gateway.settings import Settings
@@ -68,7 +68,7 @@ def with_keys(database_url: str | None, work: Callable[[Database], Awaitable[T]]
     return _with(settings, elsewhere or settings.database_url, KEYS, work, must_exist)
 
 
-def opened(settings: Settings, url: str) -> Database:
+def opened_database(settings: Settings, url: str) -> Database:
     """The database at a URL that is one of the settings'; that of the keys is in no schema that they name."""
     if url == settings.keys_database_url:
         return Database(url, settings.database_pool_size, setting=variable("keys_database_url"))
@@ -86,11 +86,11 @@ def _with(
     settings: Settings, url: str, tables: Sequence[Table], work: Callable[[Database], Awaitable[T]], must_exist: bool
 ) -> T:
     async def run() -> T:
-        database = opened(settings, url)
+        database = opened_database(settings, url)
         try:
             if must_exist:
                 require_file(database)
-            await prepare(database, tables)
+            await prepare_database(database, tables)
             return await work(database)
         finally:
             await database.close()

@@ -18,7 +18,7 @@ from gateway.errors import OperatorError
 
 logger = logging.getLogger(__name__)
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS_TO_WORKERS = (signal.SIGINT, signal.SIGTERM)
 SECONDS_TO_END = 1.0  # before a process is told again
 SECONDS_TO_REPLACE = 0.5  # a worker; where none can live, they would be started without end and take a core
 
@@ -99,7 +99,7 @@ def _arriving_signals() -> socket.socket:
     """A socket on which each signal from now on is a byte, so that nothing is interrupted by it."""
     reader, writer = socket.socketpair()
     writer.setblocking(False)
-    for sig in SIGNALS:
+    for sig in SIGNALS_TO_WORKERS:
         signal.signal(sig, lambda *_: None)
     signal.set_wakeup_fd(writer.detach())
     return reader

@@ -21,7 +21,7 @@ from gateway.errors import DatabaseUnavailable
 
 SETTING = "GATEWAY_DATABASE_URL"
 DRIVERS = {"sqlite": "aiosqlite", "postgres": "asyncpg", "postgresql": "asyncpg"}
-SCHEME = re.compile(r"([a-z][a-z0-9]*)(?:\+([a-z0-9_]+))?", re.IGNORECASE)
+URL_SCHEME = re.compile(r"([a-z][a-z0-9]*)(?:\+([a-z0-9_]+))?", re.IGNORECASE)
 KEYWORDS = re.compile(r"(?:host|hostaddr|port|dbname|user|password|service)\s*=", re.IGNORECASE)
 PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,40}")
 PORTS = range(1, 65_536)
@@ -35,7 +35,7 @@ OF_ASYNCPG = {
     *("passfile", "service", "target_session_attrs", "krbsrvname", "gsslib"),
 }
 FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile")
-VALUES = {
+SSL_VALUES = {
     "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
     "sslnegotiation": ("postgres", "direct"),
     "target_session_attrs": ("any", "read-write", "read-only", "primary", "standby", "prefer-standby"),
@@ -124,7 +124,7 @@ def parse_url(text: str, setting: str = SETTING) -> Address:
         path, _, query = given.partition("?")
         return _sqlite(path, query, setting)
     scheme, found, rest = given.partition("://")
-    named = SCHEME.fullmatch(scheme)
+    named = URL_SCHEME.fullmatch(scheme)
     if not found or named is None:
         raise DatabaseUnavailable(f"{setting} is not a database URL.{_likely_cause(given)}")
     backend, driver = named[1].lower(), (named[2] or "").lower()
@@ -281,8 +281,8 @@ def _timeout(value: str, setting: str) -> dict[str, float]:
 
 
 def _check_value(name: str, value: str, setting: str) -> None:
-    if value not in VALUES.get(name, (value,)):
-        raise DatabaseUnavailable(f"{setting}: {name} is one of {', '.join(VALUES[name])}.")
+    if value not in SSL_VALUES.get(name, (value,)):
+        raise DatabaseUnavailable(f"{setting}: {name} is one of {', '.join(SSL_VALUES[name])}.")
     if name in FILES and value != "system" and not Path(value).is_file():
         raise DatabaseUnavailable(f"{setting}: there is no file {value} ({name}).")
 

@@ -20,7 +20,7 @@ from gateway.errors import DatabaseUnavailable, OperatorError, SchemaBehind
 ADVISORY_LOCK = 0x6761746577617901  # any constant: two migrations of one PostgreSQL database take turns
 REVISION = text("SELECT version_num FROM alembic_version")
 OWN_REVISION = re.compile(r"[0-9]{4}")
-SECONDS_TO_ANSWER = 5.0
+SECONDS_TO_MIGRATE = 5.0
 
 
 async def migrate(database: Database) -> None:
@@ -37,7 +37,7 @@ async def migrate(database: Database) -> None:
         await connection.run_sync(_upgrade)
 
 
-async def prepare(database: Database, tables: Sequence[Table] = ROWS) -> None:
+async def prepare_database(database: Database, tables: Sequence[Table] = ROWS) -> None:
     """Make ready to serve: an embedded database migrates itself; of any other the schema must fit, or `SchemaBehind`.
 
     Nothing is written where the schema fits.
@@ -60,12 +60,12 @@ async def check_schema(database: Database, tables: Sequence[Table] = ROWS) -> No
     `tables` that the gateway reads must be there, and readable.
     """
     try:
-        async with asyncio.timeout(SECONDS_TO_ANSWER):
+        async with asyncio.timeout(SECONDS_TO_MIGRATE):
             await database.check()
             await check_revision(database)
             lacking = await missing(database, tables)
     except TimeoutError:
-        raise DatabaseUnavailable(f"The database gives no answer in {SECONDS_TO_ANSWER:g} s.") from None
+        raise DatabaseUnavailable(f"The database gives no answer in {SECONDS_TO_MIGRATE:g} s.") from None
     if len(lacking) == len(tables):
         raise SchemaBehind(
             f"The gateway can read none of the tables ({lacking[0]}): run `gateway migrate` for tables of its own, "

@@ -1,7 +1,8 @@
 """Connections that statements take in turn.
 
-At most `size` are open. Who finds none free waits in line, no longer than `patience` seconds; where `LINE` wait for
-each connection, the next one is turned away at once: work beyond what the database can take is refused, not piled up.
+At most `size` are open. Who finds none free waits in line, no longer than `patience` seconds; where `LONGEST_LINE` wait
+for each connection, the next one is turned away at once: work beyond what the database can take is refused, and does
+not pile up.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from gateway.errors import Overloaded
 
 C = TypeVar("C")
 
-LINE = 50  # with statements of 40 ms, the last one's turn comes after 2 s
+LONGEST_LINE = 50  # with statements of 40 ms, the last one's turn comes after 2 s
 SHORTEST_LINE = 200  # one request may ask dozens of statements at once
 SECONDS_TO_STOP = 2.0  # that a connection has to be closed in order, and an abandoned statement to end
 
@@ -31,7 +32,7 @@ class Pool(Generic[C]):
     ) -> None:
         self.size = size
         self.patience = patience
-        self.line = max(SHORTEST_LINE, LINE * size)
+        self.line = max(SHORTEST_LINE, LONGEST_LINE * size)
         self._connect = connect
         self._is_closed = is_closed
         self._idle: list[C] = []

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 from asyncpg import exceptions
 
-from gateway.database.odd import MICROSECOND, OddTime, read_json, read_microseconds
+from gateway.database.odd import ONE_MICROSECOND, OddTime, read_json, read_microseconds
 from gateway.database.pool import SECONDS_TO_STOP, Pool
 from gateway.errors import Overloaded, StatementTimeout, Unavailable
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 SECONDS_TO_CONNECT = 5.0
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL counts microseconds from then on
-STATEMENTS = 500  # prepared on a connection; a list asked for in an order, with a filter, is one
+PREPARED_STATEMENTS = 500  # prepared on a connection; a list asked for in an order, with a filter, is one
 LOST = (
     OSError,
     exceptions.PostgresConnectionError,
@@ -42,7 +42,7 @@ class PostgreSQL:
         pooler: bool = False,
     ) -> None:
         self._address = {"timeout": SECONDS_TO_CONNECT, **address}
-        self._statements = 0 if pooler else STATEMENTS
+        self._statements = 0 if pooler else PREPARED_STATEMENTS
         self._session = {"application_name": "callback-gateway", **(session or {})}
         if statement_seconds is not None and not pooler:
             self._session["statement_timeout"] = str(int(statement_seconds * 1000))
@@ -141,7 +141,7 @@ def _from_microseconds(value: tuple[int]) -> datetime:
 
 
 def _to_microseconds(time: datetime) -> tuple[int]:
-    return (time.stored if isinstance(time, OddTime) else (time - EPOCH) // MICROSECOND,)
+    return (time.stored if isinstance(time, OddTime) else (time - EPOCH) // ONE_MICROSECOND,)
 
 
 async def close(connection: Any) -> None:

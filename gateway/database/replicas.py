@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 SECONDS_BETWEEN = 1.0  # two looks at a server
 SECONDS_TO_ANSWER = 1.0
-SECONDS_TO_CONNECT = 2.0
+SECONDS_TO_REACH = 2.0
 PULSE = """
 SELECT pg_is_in_recovery(),
   CAST(pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, '0/0')
@@ -158,7 +158,7 @@ class Server:
                 raise
             except LOST:
                 self._stop_heart()  # perhaps this connection alone was ended
-        async with asyncio.timeout(SECONDS_TO_CONNECT):
+        async with asyncio.timeout(SECONDS_TO_REACH):
             self._heart = await self.source.connect()
         return await self._ask()
 

@@ -27,8 +27,8 @@ SECONDS_HERE = 0.005  # of this thread's own time
 SECONDS_WAITED = 0.05  # with what the disk and other processes take
 STEPS = 4_000  # of SQLite's machine between two looks at the clock
 CACHE_KB = 8_192  # of the file that the event loop keeps: each page that it lacks is a call to the system
-STATEMENTS = 500  # that a connection keeps compiled
-REMEMBERED = 1_000  # statements known to take long
+CACHED_STATEMENTS = 500  # that a connection keeps compiled
+SLOW_REMEMBERED = 1_000  # statements known to take long
 SECONDS_SLOW = 1.0  # for which a statement that took long begins in a thread
 SECONDS_BETWEEN_INTERRUPTS = 0.02
 BUSY_MS = 5_000
@@ -43,11 +43,11 @@ class SQLite:
             **options,
             "check_same_thread": False,
             "isolation_level": None,
-            "cached_statements": STATEMENTS,
+            "cached_statements": CACHED_STATEMENTS,
         }
         self._here: sqlite3.Connection | None = None
         self._until = 0.0, 0.0
-        self._slow: TTLCache[str, bool] = TTLCache(REMEMBERED, SECONDS_SLOW)
+        self._slow: TTLCache[str, bool] = TTLCache(SLOW_REMEMBERED, SECONDS_SLOW)
         self.pool: Pool[aiosqlite.Connection] = Pool(self._connect, lambda _: False, size, patience)
 
     async def run(self, text: str, arguments: Sequence[Any]) -> Sequence[Sequence[Any]]:

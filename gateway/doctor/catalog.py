@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.database.engine import Database
 
 MANY = 10_000  # rows, more than which nobody wants to read one by one
-KINDS = {"r": "table", "p": "partitioned table", "v": "view", "m": "materialized view", "f": "foreign table"}
+RELATION_KINDS = {"r": "table", "p": "partitioned table", "v": "view", "m": "materialized view", "f": "foreign table"}
 
 TABLES = text("""
 SELECT c.oid, c.relname AS name, n.nspname AS schema, CAST(c.relkind AS text) AS kind, c.reltuples AS rows,
@@ -23,7 +23,7 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relname IN :names AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^(pg_|information_schema$)'
 ORDER BY n.nspname
 """).bindparams(bindparam("names", expanding=True))
-COLUMNS = text("""
+COLUMNS_SQL = text("""
 SELECT a.attrelid AS oid, a.attname AS name, a.attnotnull AS filled,
   format_type(CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE a.atttypid END, NULL) AS type,
   has_column_privilege(a.attrelid, a.attnum, 'SELECT') AS readable,
@@ -39,7 +39,7 @@ FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = 
 WHERE i.indrelid IN :oids AND m.amname = 'btree'
 """).bindparams(bindparam("oids", expanding=True))
 
-SCHEMA = text("""
+SCHEMA_SQL = text("""
 SELECT current_user AS role, current_schema() AS current,
   EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = CAST(:schema AS text)) AS is_there
 """)
@@ -141,18 +141,18 @@ async def _postgres(connection: AsyncConnection, names: Iterable[str], schema: s
     columns: dict[int, dict[str, FoundColumn]] = {oid: {} for oid in tables}
     indexes: dict[int, list[FoundIndex]] = {oid: [] for oid in tables}
     oids = {"oids": list(tables) or [0]}
-    for row in await connection.execute(COLUMNS, oids):
+    for row in await connection.execute(COLUMNS_SQL, oids):
         columns[row.oid][row.name] = FoundColumn(row.type, not row.filled, row.readable, row.writable)
     for row in await connection.execute(INDEXES, oids):
         keys = tuple(map(_key, row.keys))
         one_way = set(row.options[-2:]) in ({0}, {3})  # ascending with nulls last, descending with nulls first
         indexes[row.oid].append(FoundIndex(row.name, keys, plain_predicate(row.predicate), one_way, row.valid))
-    told = (await connection.execute(SCHEMA, {"schema": schema})).one()
+    told = (await connection.execute(SCHEMA_SQL, {"schema": schema})).one()
     found = {
         row.name: FoundTable(
             row.name,
             row.schema,
-            KINDS[row.kind],
+            RELATION_KINDS[row.kind],
             columns[oid],
             tuple(indexes[oid]),
             int(row.rows) if row.rows > 0 else None,

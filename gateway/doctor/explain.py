@@ -13,7 +13,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from gateway.database.types import AnySelect
 from gateway.doctor.catalog import MANY
 
-LARGE = text("""
+LARGE_TABLES_SQL = text("""
 SELECT relname, max(reltuples) FROM pg_class WHERE relkind IN ('r', 'm', 'p') AND reltuples > :many GROUP BY relname
 """)
 
@@ -50,7 +50,7 @@ def _explain_query_plan(element: _Explain, compiler: SQLCompiler, **options: Any
 async def large_tables(connection: AsyncConnection, names: tuple[str, ...]) -> dict[str, int]:
     """Tables with many rows, and about how many: on PostgreSQL partitions and all, on SQLite among these names."""
     if connection.dialect.name == "postgresql":
-        rows = await connection.execute(LARGE, {"many": MANY})
+        rows = await connection.execute(LARGE_TABLES_SQL, {"many": MANY})
         return {name: int(count) for name, count in rows}
     large = {}
     for name in names:

@@ -23,7 +23,7 @@ from gateway.database.tables import (
 from gateway.database.types import DecimalString, Id, UtcDateTime
 from gateway.doctor.catalog import FoundTable
 
-EVENTS = ("batch.succeeded", "batch.failed", "batch.cancelled", "batch.partial_succeeded")
+EVENT_SQL = ("batch.succeeded", "batch.failed", "batch.cancelled", "batch.partial_succeeded")
 EARLIEST = {"postgresql": "TIMESTAMPTZ '1970-01-01T00:00:00Z'", "sqlite": "'1970-01-01T00:00:00.000000Z'"}
 LONGEST_NAME = 63
 
@@ -38,7 +38,7 @@ OWNERS = {
 
 # As `gateway.reading.hosts` has it, without a library: the same pattern, and ASCII letters alone made small.
 CAPITALS, SMALL = string.ascii_uppercase, string.ascii_lowercase
-HOST = r"""
+HOST_SQL = r"""
 CREATE OR REPLACE FUNCTION {function}(url text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
   SELECT CASE WHEN digits IS NULL THEN host
     WHEN length(ltrim(digits, '0')) > 5 OR CAST(right('0' || digits, 6) AS integer) > 65535 THEN NULL
@@ -272,11 +272,11 @@ class RepairSql:
             filled = HOST_IN_STEPS.format(table=table, blanks=BLANKS).strip()
             return f"ALTER TABLE {table} ADD COLUMN {column.name} TEXT", filled
         function = self.name("gateway_callback_host")
-        made = HOST.format(function=function, capitals=CAPITALS, small=SMALL).strip()
+        made = HOST_SQL.format(function=function, capitals=CAPITALS, small=SMALL).strip()
         return made, self._generated(column, f"{function}(callback_url)")
 
     def _event(self) -> tuple[str, ...]:
-        column, events = batch_callback_deliveries.c.event, ", ".join(f"'{event}'" for event in EVENTS)
+        column, events = batch_callback_deliveries.c.event, ", ".join(f"'{event}'" for event in EVENT_SQL)
         table = self.name(column.table.name)
         if self.dialect == "sqlite":
             filled = EVENT_OF_EACH.format(table=table, events=events, body=BODY).strip()

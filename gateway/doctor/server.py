@@ -19,7 +19,7 @@ POSTGRES = text("""
 SELECT current_setting('server_version') AS version, CAST(current_setting('server_version_num') AS integer) AS number,
   current_setting('server_encoding') AS encoding, current_user AS role, pg_backend_pid() AS process
 """)
-TIMEOUT = text("SELECT setting, source FROM pg_settings WHERE name = 'statement_timeout'")
+TIMEOUT_SQL = text("SELECT setting, source FROM pg_settings WHERE name = 'statement_timeout'")
 SQLITE = text("SELECT sqlite_version() AS version, encoding FROM pragma_encoding")
 
 
@@ -28,7 +28,7 @@ async def inspect_surroundings(database: Database, deadline: float) -> tuple[str
     async with database.connect() as connection:
         if database.dialect == "sqlite":
             told = (await connection.execute(SQLITE)).one()
-            return f"SQLite {told.version}", [*of_sqlite(told.version), *of_encoding(told.encoding)]
+            return f"SQLite {told.version}", [*findings_of_sqlite(told.version), *of_encoding(told.encoding)]
         told = (await connection.execute(POSTGRES)).one()
         driver = (await connection.get_raw_connection()).driver_connection
         before = datetime.now(UTC)
@@ -39,10 +39,10 @@ async def inspect_surroundings(database: Database, deadline: float) -> tuple[str
     apart = (there - before).total_seconds() - way
     apart = copysign(max(abs(apart) - way, 0.0), apart)
     pooled = driver is not None and driver.get_server_pid() != told.process
-    ((setting, source),) = await database.fetch(TIMEOUT)  # as whoever reads has it
+    ((setting, source),) = await database.fetch(TIMEOUT_SQL)  # as whoever reads has it
     timeout = None if source in {"client", "session"} else int(setting) / 1000
     return f"PostgreSQL {told.version}", [
-        *of_postgres(told.number),
+        *findings_of_postgres(told.number),
         *of_encoding(told.encoding),
         *of_clock(apart),
         *of_timeout(timeout, deadline, told.role),
@@ -73,14 +73,14 @@ def of_replica(replica: Replica) -> Iterator[Finding]:
         yield Finding(Severity.INFO, "REPLICA", f"{name} answers and is {replica.lag:.1f} s behind.")
 
 
-def of_postgres(number: int) -> Iterator[Finding]:
+def findings_of_postgres(number: int) -> Iterator[Finding]:
     """What to say of a server whose `server_version_num` is this."""
     if number < OLDEST_POSTGRES * 10_000:
         message = f"PostgreSQL {number // 10_000} is older than {OLDEST_POSTGRES}, the oldest one that is supported."
         yield Finding(Severity.WARNING, "OLD_VERSION", message)
 
 
-def of_sqlite(version: str) -> Iterator[Finding]:
+def findings_of_sqlite(version: str) -> Iterator[Finding]:
     """What to say of this version of SQLite."""
     if tuple(map(int, version.split(".")[:2])) < OLDEST_SQLITE:
         oldest = ".".join(map(str, OLDEST_SQLITE))

@@ -41,11 +41,11 @@ from gateway.reading.stats import (
 )
 from gateway.reading.visibility import Visibility
 
-FIRST = 100
+FIRST_ROWS = 100
 COUNTED = 1_000
 GATHERED = 10  # parents
 SAMPLED = 1_000  # batches
-ID = frozenset({"id"})
+ID_ALONE = frozenset({"id"})
 ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)  # others may be no time that Python has
 NOBODY = "00000000-0000-0000-0000-000000000000"
 NEWEST = Order("created_at", descending=True)
@@ -55,11 +55,11 @@ ORDERS = {
     DELIVERIES: ("created_at", "completed_at", "next_attempt_at"),
     ATTEMPTS: ("created_at", "response_time_ms"),
 }
-PAGE = {table: f"page of {table.name} by" for table in ORDERS}
+PAGE_NAMES = {table: f"page of {table.name} by" for table in ORDERS}
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class SampleIds:
     """An organization, the time of its newest batch, and ids of its newest batches and some of their deliveries."""
 
     organization: str = NOBODY
@@ -68,7 +68,7 @@ class Sample:
     delivery_ids: tuple[str, ...] = (NOBODY,)
 
 
-def hot_statements(sample: Sample) -> dict[str, tuple[Question[Any], tuple[str, ...]]]:
+def hot_statements(sample: SampleIds) -> dict[str, tuple[Question[Any], tuple[str, ...]]]:
     """The questions by what they are called, each with the ids that it is asked of."""
     # So short that walking an index is right: much of a table is rightly read whole.
     hour = TimeFilter(gte=sample.now - timedelta(hours=1))
@@ -92,15 +92,18 @@ def hot_statements(sample: Sample) -> dict[str, tuple[Question[Any], tuple[str, 
     }
     one, batch_ids, delivery_ids = (sample.organization,), sample.batch_ids, sample.delivery_ids
     children: dict[str, tuple[Question[Any], tuple[str, ...]]] = {
-        "deliveries of batches": (RowsOf(DELIVERIES.c.batch_id, ID, Order("created_at"), FIRST), batch_ids),
-        "latest delivery of batches": (RowsOf(DELIVERIES.c.batch_id, ID, NEWEST, 1), batch_ids),
-        "attempts of deliveries": (RowsOf(ATTEMPTS.c.delivery_id, ID, Order("attempt_number"), FIRST), delivery_ids),
+        "deliveries of batches": (RowsOf(DELIVERIES.c.batch_id, ID_ALONE, Order("created_at"), FIRST_ROWS), batch_ids),
+        "latest delivery of batches": (RowsOf(DELIVERIES.c.batch_id, ID_ALONE, NEWEST, 1), batch_ids),
+        "attempts of deliveries": (
+            RowsOf(ATTEMPTS.c.delivery_id, ID_ALONE, Order("attempt_number"), FIRST_ROWS),
+            delivery_ids,
+        ),
     }
     return {
-        "a batch by id": (RowById(BATCHES, ID), batch_ids),
-        "a delivery by id": (RowById(DELIVERIES, ID), delivery_ids),
-        "an attempt by id": (RowById(ATTEMPTS, ID), (NOBODY,)),
-        "anything by id": (NodeById(((BATCHES, ID), (DELIVERIES, ID), (ATTEMPTS, ID))), batch_ids),
+        "a batch by id": (RowById(BATCHES, ID_ALONE), batch_ids),
+        "a delivery by id": (RowById(DELIVERIES, ID_ALONE), delivery_ids),
+        "an attempt by id": (RowById(ATTEMPTS, ID_ALONE), (NOBODY,)),
+        "anything by id": (NodeById(((BATCHES, ID_ALONE), (DELIVERIES, ID_ALONE), (ATTEMPTS, ID_ALONE))), batch_ids),
         **children,
         **{
             f"{name}, gathered": (gathered, ids)
@@ -110,8 +113,8 @@ def hot_statements(sample: Sample) -> dict[str, tuple[Question[Any], tuple[str, 
         "count of deliveries of batches": (CountOf(DELIVERIES.c.batch_id), batch_ids),
         "callback health of batches": (HealthOf(), batch_ids),
         **{
-            f"{PAGE[table]} {column}{' backwards' if descending else ''}": (
-                PageOf(table, ID, None, Order(column, descending), Slice(FIRST)),
+            f"{PAGE_NAMES[table]} {column}{' backwards' if descending else ''}": (
+                PageOf(table, ID_ALONE, None, Order(column, descending), Slice(FIRST_ROWS)),
                 one,
             )
             for table, columns in ORDERS.items()
@@ -119,7 +122,7 @@ def hot_statements(sample: Sample) -> dict[str, tuple[Question[Any], tuple[str, 
             for descending in (False, True)
         },
         **{
-            f"page of {name}": (PageOf(table, ID, where, NEWEST, Slice(FIRST)), one)
+            f"page of {name}": (PageOf(table, ID_ALONE, where, NEWEST, Slice(FIRST_ROWS)), one)
             for name, (table, where) in filters.items()
         },
         "count of failed deliveries": (CountUpTo(DELIVERIES, CallbackDeliveryFilter(status_code=failed), COUNTED), one),
@@ -162,14 +165,14 @@ def _slow(plans: Mapping[str, ExplainedPlan], mending: RepairSql) -> Iterator[Fi
         yield Finding(Severity.WARNING, "SEQUENTIAL_SCAN", message, (f"ANALYZE {mending.name(scanned)}",))
     for table in ORDERS:
         # Pages alone: what belongs to a few parents is always sorted.
-        names = [name for name, plan in plans.items() if name.startswith(PAGE[table]) and plan.sorted_rows > MANY]
+        names = [name for name, plan in plans.items() if name.startswith(PAGE_NAMES[table]) and plan.sorted_rows > MANY]
         if names:
             rows = max(plans[name].sorted_rows for name in names)
             message = f"About {rows:,} rows of {table.name} are sorted for: {', '.join(names)}.{advice}"
             yield Finding(Severity.WARNING, "SORT", message, (f"ANALYZE {mending.name(table.name)}",))
 
 
-async def _sample(connection: AsyncConnection) -> Sample:
+async def _sample(connection: AsyncConnection) -> SampleIds:
     """The organization that most of some batches are of, and ids that are its own; nobody's where there is no batch."""
     # Not for any viewer: nothing of it leaves, it only makes parameters that are there. The most, since the plans of
     # an organization that has little tell nothing of those that have much.
@@ -181,8 +184,8 @@ async def _sample(connection: AsyncConnection) -> Sample:
     )
     newest = (await connection.execute(ours.order_by(BATCHES.c.created_at.desc(), BATCHES.c.id.desc()).limit(10))).all()
     if not newest:
-        return Sample()
+        return SampleIds()
     ids = tuple(row.id for row in newest)
     children = select(DELIVERIES.c.id).where(DELIVERIES.c.org_id == organization, DELIVERIES.c.batch_id.in_(ids))
     deliveries = tuple((await connection.execute(children.limit(10))).scalars())
-    return Sample(organization, newest[0].created_at, ids, deliveries or (NOBODY,))
+    return SampleIds(organization, newest[0].created_at, ids, deliveries or (NOBODY,))

@@ -19,11 +19,11 @@ from gateway.doctor.findings import Finding, Severity
 from gateway.doctor.repairs import RepairSql
 from gateway.reading.pages import Order
 
-ROWS = 1_000
+ROWS_READ = 1_000
 ENDS = 100  # rows at each end of an order, for an organization
 ORGANIZATIONS = 10
-LARGE = {"payload_bytes", "response_body", "input", "output", "items"}  # too large to be read for a look
-ORDERS: Mapping[Table, Sequence[str]] = {
+UNREAD_COLUMNS = {"payload_bytes", "response_body", "input", "output", "items"}  # too large to be read for a look
+ORDERED_COLUMNS: Mapping[Table, Sequence[str]] = {
     batches: ("created_at", "completed_at"),
     batch_callback_deliveries: ("created_at", "completed_at", "next_attempt_at"),
     batch_callback_delivery_attempts: ("created_at", "response_time_ms"),
@@ -34,8 +34,8 @@ async def inspect_values(database: Database) -> list[Finding]:
     """What is odd among the values of some rows, column by column, and texts that are filled with blanks."""
     some = await database.fetch(select(organizations.c.id).limit(ORGANIZATIONS))
     findings: list[Finding] = []
-    for table, orders in ORDERS.items():
-        columns = [column for column in table.c if column.name not in LARGE]
+    for table, orders in ORDERED_COLUMNS.items():
+        columns = [column for column in table.c if column.name not in UNREAD_COLUMNS]
         rows: dict[str, AnyRow] = {}
         for statement in _samples(table, columns, orders, [row.id for row in some]):
             rows |= {row.id: row for row in await database.fetch(statement)}
@@ -47,7 +47,7 @@ async def inspect_values(database: Database) -> list[Finding]:
 def _samples(
     table: Table, columns: Sequence[Column[Any]], orders: Iterable[str], owners: Iterable[str]
 ) -> Iterator[AnySelect]:
-    yield select(*columns).limit(ROWS)
+    yield select(*columns).limit(ROWS_READ)
     for owner in owners:
         for name in orders:
             ours = select(*columns).where(table.c.org_id == owner)
@@ -74,7 +74,7 @@ def _of_column(dialect: str, column: Column[Any], rows: Mapping[str, AnyRow]) ->
             name, table = column.name, RepairSql(dialect).name(column.table.name)
             instant = f"strftime('%Y-%m-%dT%H:%M:%f000Z', {name})"
             sql = (f"UPDATE {table} SET {name} = {instant} WHERE {instant} IS NOT NULL AND length({name}) <> 27",)  # noqa: S608
-        yield Finding(Severity.WARNING, CODES[kind], message, sql)
+        yield Finding(Severity.WARNING, FINDING_CODES[kind], message, sql)
 
 
 NONE = "holds a value that is not of its type, which is answered with null"
@@ -83,7 +83,7 @@ SPELLED = (
     "holds a time in another form than 2026-05-06T10:00:00.000000Z, which filters and orders take for another time"
 )
 LARGER = "holds a number beyond 32 bits, which GraphQL answers with null"
-CODES = {NONE: "UNREADABLE_VALUE", BEYOND: "TIME_BEYOND", SPELLED: "TIME_SPELLED", LARGER: "NUMBER_BEYOND"}
+FINDING_CODES = {NONE: "UNREADABLE_VALUE", BEYOND: "TIME_BEYOND", SPELLED: "TIME_SPELLED", LARGER: "NUMBER_BEYOND"}
 
 
 def _oddness(column: Column[Any], value: Any) -> str | None:
@@ -102,9 +102,9 @@ async def _padded(database: Database) -> list[Finding]:
     """Columns of PostgreSQL's `character`, whose texts end in blanks."""
     if database.dialect == "sqlite":
         return []
-    catalog = await read_catalog(database, [table.name for table in ORDERS])
+    catalog = await read_catalog(database, [table.name for table in ORDERED_COLUMNS])
     findings = []
-    for table in ORDERS:
+    for table in ORDERED_COLUMNS:
         found = catalog.tables[table.name]
         padded = [column.name for column in table.c if found.columns[column.name].type == "character"]
         if padded:

@@ -52,7 +52,7 @@ PAGE_SIZES = ("first", "last")
 ASSUMED_SIZE = 100  # of a list of objects that says nothing about its length
 LARGEST_NUMBER = 2**31 - 1
 OBJECT_PRICE = 1
-INTROSPECTION = frozenset({"__schema", "__type"})
+INTROSPECTION_FIELDS = frozenset({"__schema", "__type"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +312,7 @@ class _Walk:
         measure.fields += 1
         measure.aliases += node.alias is not None
         measure.depth = max(measure.depth, inner.depth + 1)
-        measure.introspects |= name in INTROSPECTION
+        measure.introspects |= name in INTROSPECTION_FIELDS
         measure.count(inner)
         price = OBJECT_PRICE if type_ in self.objects else 0
         if on is not None:

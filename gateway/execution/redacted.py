@@ -19,7 +19,7 @@ from graphql import (
     visit,
 )
 
-MOST = 10_000  # characters of it that are shown
+SHOWN_OF_DOCUMENT = 10_000  # characters of it that are shown
 
 DESCRIBED = OperationDefinitionNode | FragmentDefinitionNode | VariableDefinitionNode
 
@@ -44,4 +44,4 @@ class _Empty(Visitor):
 
 def normalised(document: DocumentNode) -> str:
     """The document without literals: strings are empty, numbers 0, lists and objects hold nothing. No comments."""
-    return print_ast(visit(document, _Empty()))[:MOST]
+    return print_ast(visit(document, _Empty()))[:SHOWN_OF_DOCUMENT]

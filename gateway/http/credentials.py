@@ -23,7 +23,7 @@ from gateway.writing.api_keys import ApiKey, find_key, is_any_key
 from gateway.writing.last_used import LastUsed
 
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(HTTPBearer(auto_error=False))]
-Organization = Annotated[str | None, Header(alias="X-Organization-Id", title="X-Organization-Id")]
+OrganizationHeader = Annotated[str | None, Header(alias="X-Organization-Id", title="X-Organization-Id")]
 
 CACHED = 10_000  # credentials that a process remembers, and as many that it has refused
 CACHED_SECONDS = 15.0
@@ -72,7 +72,9 @@ class Credentials:
         """Whether there is an API key that may be used."""
         return self.has_keys and await is_any_key(self.database)
 
-    async def require_viewer(self, request: Request, bearer: Bearer, _organization: Organization = None) -> Viewer:
+    async def require_viewer(
+        self, request: Request, bearer: Bearer, _organization: OrganizationHeader = None
+    ) -> Viewer:
         """The viewer behind a request, who may read batches; a FastAPI dependency.
 
         Raises `Unauthorized`, `BadRequest` and the forbidden ones, in this order and before any other parameter is

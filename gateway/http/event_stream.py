@@ -18,7 +18,7 @@ from gateway.http.disconnect import disconnected
 from gateway.observability.record import exchange
 
 COMPLETE = b"event: complete\ndata:\n\n"
-HEADERS = (
+STREAM_HEADERS = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"x-accel-buffering", b"no"),  # nginx would keep events until it has a buffer full of them
 )
@@ -44,7 +44,7 @@ class EventStream:
         gone = asyncio.ensure_future(disconnected(receive))
         try:
             async with aclosing(self.answers):
-                await send({"type": "http.response.start", "status": 200, "headers": [*HEADERS, *self.headers]})
+                await send({"type": "http.response.start", "status": 200, "headers": [*STREAM_HEADERS, *self.headers]})
                 await send({"type": "http.response.body", "body": b"", "more_body": True})
                 while (answer := await self._next(gone)) is not None:
                     exchange.get().events += 1

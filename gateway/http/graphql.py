@@ -51,7 +51,7 @@ from gateway.observability.record import exchange
 from gateway.schema.context import Context
 from gateway.viewer import READ
 
-PATH = "/graphql"
+GRAPHQL_PATH = "/graphql"
 COST_SCOPE = "cost:read"
 METHODS = {"GET", "HEAD", "POST"}
 CONTENT_TYPES = {media: f"{media}; charset=utf-8".encode() for media in (JSON, RESPONSE_JSON)}

@@ -15,7 +15,7 @@ MOST_PARAMETERS = 100
 ANYTHING = (object, "")
 BYTE_ORDER_MARK = "\ufeff"
 SURROGATE = re.compile(rb"\\u[dD]")  # half a character, perhaps
-KINDS: Mapping[str, tuple[type, str]] = {
+JSON_KINDS: Mapping[str, tuple[type, str]] = {
     "query": (str, "a string: the text of a GraphQL document"),
     "operationName": (str, "a string"),
     "variables": (dict, "an object"),
@@ -73,7 +73,7 @@ def read_parameters(query_string: bytes) -> GraphQLRequest:
         raise BadRequest("The parameters cannot be read.") from None
     parameters: dict[str, Any] = {}
     for name, value in pairs:
-        if name in KINDS and value:
+        if name in JSON_KINDS and value:
             if name in parameters:
                 raise BadRequest(f"`{name}` is given twice.")
             parameters[name] = value
@@ -87,7 +87,7 @@ def _request(parameters: Mapping[str, Any]) -> GraphQLRequest:
     """The parameters of either method, each of the type that it must have."""
     given = {name: value for name, value in parameters.items() if value is not None}
     for name, value in given.items():
-        kind, wanted = KINDS.get(name, ANYTHING)
+        kind, wanted = JSON_KINDS.get(name, ANYTHING)
         if not isinstance(value, kind):
             raise BadRequest(f"`{name}` must be {wanted}.")
     query, hash_ = given.get("query") or None, _hash(given)

@@ -19,10 +19,10 @@ READ_ONCE = frozenset(
     name.encode()
     for name in ("accept", "content-encoding", "content-type", "sec-fetch-mode", "x-organization-id", COST_HEADER)
 )
-REMEMBERED = 1_000  # heads that clients send again and again
-LONGEST = 2_000  # bytes of the headers of one that is remembered
+HEADS_REMEMBERED = 1_000  # heads that clients send again and again
+LONGEST_HEAD = 2_000  # bytes of the headers of one that is remembered
 
-Pairs = tuple[tuple[bytes, bytes], ...]
+HeaderPairs = tuple[tuple[bytes, bytes], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +60,12 @@ def read_request_head(scope: Scope, get_needs_accept: bool) -> tuple[RequestHead
         elif name == b"content-length":
             length = value.decode("latin-1")
     strict = get_needs_accept and scope["method"] != "POST"
-    read = _read if size <= LONGEST else _read.__wrapped__
+    read = _read if size <= LONGEST_HEAD else _read.__wrapped__
     return read(tuple(pairs), strict), authorization, length
 
 
-@lru_cache(maxsize=REMEMBERED)
-def _read(pairs: Pairs, strict: bool) -> RequestHead:
+@lru_cache(maxsize=HEADS_REMEMBERED)
+def _read(pairs: HeaderPairs, strict: bool) -> RequestHead:
     headers = Headers(raw=list(pairs))
     # Links and images of other sites send a wildcard in `Accept`, which is too little then. A browser says that a
     # script asks, whose answers other sites cannot read, in `Sec-Fetch-Mode`.

@@ -9,7 +9,7 @@ from typing import Any, cast
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.errors import AddressLimitExceeded, BadRequest, ClientError, HeadLimitExceeded
-from gateway.http.graphql import PATH as GRAPHQL
+from gateway.http.graphql import GRAPHQL_PATH as GRAPHQL
 from gateway.http.middleware import HEADERS, REQUEST_ID, new_id
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gateway.errors import RateLimited
 
-REMEMBERED = 10_000
+BUCKETS_REMEMBERED = 10_000
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class RateLimiter:
         now = self._clock()
         bucket = self._buckets.get(credential)
         if bucket is None:
-            if len(self._buckets) >= REMEMBERED:
+            if len(self._buckets) >= BUCKETS_REMEMBERED:
                 self._buckets = {
                     name: kept for name, kept in self._buckets.items() if self._refill(kept, now) < self.burst
                 }

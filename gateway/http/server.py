@@ -32,7 +32,7 @@ def _believed(settings: Settings) -> str | list[str]:
     return list(settings.trusted_proxies) or os.environ.get("FORWARDED_ALLOW_IPS") or LOOPBACK
 
 
-class Server(uvicorn.Server):
+class DrainingServer(uvicorn.Server):
     """uvicorn's server, stopped by a signal.
 
     SIGTERM: at first the process is only not ready, so that load balancers turn away, and each answer closes its

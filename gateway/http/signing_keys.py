@@ -27,13 +27,16 @@ logger = logging.getLogger(__name__)
 
 LIFETIME = 300.0  # seconds after which a key set is read again: a key that was withdrawn works that long
 RETRY = KeysUnavailable.retry_after  # seconds between two readings, however many tokens name a key that is not there
-TIMEOUT = 5.0  # seconds for one document
-LARGEST = 1 << 20  # bytes of a document
+SECONDS_TO_READ = 5.0  # seconds for one document
+LARGEST_KEY_SET = 1 << 20  # bytes of a document
 CHUNK = 1 << 16
-SHOWN = 200  # characters of what somebody else wrote, in a log line
-HEADERS = {"Accept": "application/json", "User-Agent": f"callback-gateway/{__version__}"}  # some refuse Python's own
+SHOWN_CHARACTERS = 200  # characters of what somebody else wrote, in a log line
+KEY_REQUEST_HEADERS = {
+    "Accept": "application/json",
+    "User-Agent": f"callback-gateway/{__version__}",
+}  # some refuse Python's own
 CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
-SAME = {"Ed25519": "EdDSA"}  # RFC 9864 calls the algorithm of this curve by the curve's name
+ALGORITHM_NAMES = {"Ed25519": "EdDSA"}  # RFC 9864 calls the algorithm of this curve by the curve's name
 UNREADABLE = (jwt.PyJWTError, UnsupportedAlgorithm, ValueError, TypeError, KeyError)
 
 
@@ -118,7 +121,7 @@ class KeySet:
             if self._clock() - self._tried_at < RETRY:
                 return
             try:
-                async with asyncio.timeout(2 * TIMEOUT):
+                async with asyncio.timeout(2 * SECONDS_TO_READ):
                     text = await asyncio.to_thread(self._read)
                 self._keys = parse_keys(text, self.algorithms)
                 self._read_at = self._clock()
@@ -194,7 +197,9 @@ def _read_jwk(jwk: dict[str, Any]) -> Key | None:
     except UNREADABLE:
         return None
     fitting = _algorithms_of(public)
-    return Key(kid, public, fitting if algorithm is None else fitting & {SAME.get(str(algorithm), str(algorithm))})
+    return Key(
+        kid, public, fitting if algorithm is None else fitting & {ALGORITHM_NAMES.get(str(algorithm), str(algorithm))}
+    )
 
 
 def _algorithms_of(public: Any) -> set[str]:
@@ -224,7 +229,7 @@ def fetch_keys(url: str, issuer: str) -> bytes:
         return text
     named, elsewhere = document.get("issuer"), document["jwks_uri"]
     if named != issuer:
-        said = repr(named)[:SHOWN]
+        said = repr(named)[:SHOWN_CHARACTERS]
         raise ValueError(f"{_shown(url)} is the issuer {said}'s, while GATEWAY_JWT_ISSUER is {issuer!r}")
     secure = url.startswith("https://")
     if not isinstance(elsewhere, str) or not elsewhere.startswith("https://" if secure else ("https://", "http://")):
@@ -248,27 +253,27 @@ OPENER = build_opener(_Redirects)
 
 
 def _download(url: str) -> bytes:
-    until = time.monotonic() + TIMEOUT
+    until = time.monotonic() + SECONDS_TO_READ
     chunks: list[bytes] = []
     size = 0
     try:
-        with OPENER.open(Request(url, headers=HEADERS), timeout=TIMEOUT) as answer:  # noqa: S310 - the scheme is checked
+        with OPENER.open(Request(url, headers=KEY_REQUEST_HEADERS), timeout=SECONDS_TO_READ) as answer:  # noqa: S310 - the scheme is checked
             while chunk := answer.read1(CHUNK):
                 chunks.append(chunk)
                 size += len(chunk)
-                if size > LARGEST:
-                    raise ValueError(f"{_shown(url)}: more than {LARGEST} bytes")
+                if size > LARGEST_KEY_SET:
+                    raise ValueError(f"{_shown(url)}: more than {LARGEST_KEY_SET} bytes")
                 if time.monotonic() > until:
                     raise TimeoutError("timed out")
     except HTTPError as refusal:
-        raise OSError(f"{_shown(url)} answers {refusal.code}: {str(refusal.reason)[:SHOWN]}") from None
+        raise OSError(f"{_shown(url)} answers {refusal.code}: {str(refusal.reason)[:SHOWN_CHARACTERS]}") from None
     except (OSError, HTTPException) as failure:
         reason = failure.reason if isinstance(failure, URLError) else failure
-        raise OSError(f"{_shown(url)}: {str(reason)[:SHOWN] or type(reason).__name__}") from None
+        raise OSError(f"{_shown(url)}: {str(reason)[:SHOWN_CHARACTERS] or type(reason).__name__}") from None
     return b"".join(chunks)
 
 
 def _shown(url: str) -> str:
     """An address without what may be secret in it."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:SHOWN]
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:SHOWN_CHARACTERS]

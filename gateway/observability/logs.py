@@ -13,13 +13,13 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
-encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+encode_line = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
 access = logging.getLogger("access")
 slow = logging.getLogger("slow")
 
 
-class Text(logging.Formatter):
+class TextFormatter(logging.Formatter):
     """A line for people: time, level, logger, message, then the fields as `name=value`. A traceback follows it."""
 
     def __init__(self) -> None:
@@ -46,10 +46,10 @@ class Json(logging.Formatter):
             line.setdefault(name, value)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return encode(line)
+        return encode_line(line)
 
 
-FORMATS = {"text": Text, "json": Json}
+FORMATS = {"text": TextFormatter, "json": Json}
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:

@@ -24,7 +24,7 @@ CLIENT_GONE = "CLIENT_GONE"  # nobody waited for the answer
 OTHER = "other"
 OTHER_CODE = "OTHER"
 NAMES = 100  # operations, and keys, that one process tells apart
-LONGEST = 100  # characters of such a name
+LONGEST_LABEL = 100  # characters of such a name
 PUBLISHED_SECONDS = 1.0  # how old what is known of another worker's pool and caches may be
 SUM = "sum"
 NOTHING = Total()
@@ -197,7 +197,7 @@ class Metrics(Collector):
     def _bounded(self, names: set[str], name: str) -> str:
         if name in names:
             return name
-        if len(names) >= NAMES or len(name) > LONGEST:
+        if len(names) >= NAMES or len(name) > LONGEST_LABEL:
             return OTHER
         names.add(name)
         return name

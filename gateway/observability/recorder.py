@@ -18,7 +18,7 @@ def _codes(kind: type[ClientError] = ClientError) -> Iterator[tuple[int, str]]:
         yield from _codes(below)
 
 
-CODES = {**dict(reversed(list(_codes()))), GONE: CLIENT_GONE, 500: InternalError.code}
+CODE_OF_STATUS = {**dict(reversed(list(_codes()))), GONE: CLIENT_GONE, 500: InternalError.code}
 """The code of a status, where nobody has said more: the first one in the tree."""
 
 
@@ -60,7 +60,7 @@ class Recorder:
         if not record.status:
             record.status = GONE
         if record.status >= 400 and record.code == OK:
-            record.code = CODES.get(record.status, "")
+            record.code = CODE_OF_STATUS.get(record.status, "")
         if self.metrics is not None:
             self.metrics.request(record.face, record.operation, record.planned, record.code, seconds)
         if self.access_log:

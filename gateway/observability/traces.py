@@ -26,15 +26,15 @@ CONTEXT = {b"traceparent": "traceparent", b"tracestate": "tracestate"}
 REQUEST = "request"  # a span's name until its request is understood
 AHEAD = 100  # requests
 KEPT = 0.01  # a request that is kept costs about 0.4 ms
-SECONDS_TO_STOP = 2.0  # for what was not sent yet
+SECONDS_TO_EXPORT = 2.0  # for what was not sent yet
 
 Headers = Iterable[tuple[bytes, bytes]]
 
 
-class Trace:
+class OpenTelemetryTrace:
     """The span of one request."""
 
-    def __init__(self, traces: "Traces", span: Span) -> None:
+    def __init__(self, traces: "OpenTelemetryTraces", span: Span) -> None:
         self.span = span
         self.recording = span.is_recording()
         self._traces = traces
@@ -106,7 +106,7 @@ class _Ids(RandomIdGenerator):
         return taken or super().generate_trace_id()
 
 
-class Traces:
+class OpenTelemetryTraces:
     """Begins spans, which the processor gets. `database` is the name that the conventions give the database."""
 
     def __init__(
@@ -125,7 +125,7 @@ class Traces:
         self.propagator = TraceContextTextMapPropagator()
         self._roots = self._asked_ahead()
 
-    def begin(self, headers: Headers) -> Trace | None:
+    def begin(self, headers: Headers) -> OpenTelemetryTrace | None:
         """The span of a request, in the trace that its headers name; None where they name none and nothing is kept."""
         carrier: dict[str, str] = {}
         for name, value in headers:
@@ -136,13 +136,13 @@ class Traces:
             if self.ids.chosen is None:
                 return None
         context = self.propagator.extract(carrier) if carrier else None
-        return Trace(self, self.tracer.start_span(REQUEST, context, SpanKind.SERVER))
+        return OpenTelemetryTrace(self, self.tracer.start_span(REQUEST, context, SpanKind.SERVER))
 
     def close(self) -> None:
         """Send what was not sent yet; a collector that does not answer is not waited for."""
         closing = Thread(target=self.provider.shutdown, daemon=True)
         closing.start()
-        closing.join(SECONDS_TO_STOP)
+        closing.join(SECONDS_TO_EXPORT)
 
     def _asked_ahead(self) -> Iterator[int | None]:
         """The ids of traces that begin here, each None where the sampler keeps nothing of it.
@@ -156,12 +156,12 @@ class Traces:
             yield from [None if said.decision is Decision.DROP else id_ for id_, said in zip(ids, asked, strict=True)]
 
 
-def traces(database: str) -> Traces:
+def traces(database: str) -> OpenTelemetryTraces:
     """Traces as the `OTEL_*` variables want them, sent by OTLP over HTTP."""
     attributes = {} if SERVICE_NAME in _named() else {SERVICE_NAME: "callback-gateway"}
     sampler = None if os.environ.get("OTEL_TRACES_SAMPLER") else ParentBasedTraceIdRatio(KEPT)
     processor = BatchSpanProcessor(OTLPSpanExporter())
-    return Traces(database, processor, sampler=sampler, resource=Resource.create(attributes))
+    return OpenTelemetryTraces(database, processor, sampler=sampler, resource=Resource.create(attributes))
 
 
 def _named() -> set[str]:

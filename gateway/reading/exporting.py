@@ -42,10 +42,12 @@ def _whole(table: Table) -> frozenset[str]:
 
 
 WHOLE_BATCH = frozenset(batches.c.keys())
-DELIVERIES = RowsOf(
+EXPORTED_DELIVERIES = RowsOf(
     batch_callback_deliveries.c.batch_id, _whole(batch_callback_deliveries), OLDEST_FIRST, FIRST_DELIVERIES
 )
-ATTEMPTS = RowsOf(batch_callback_delivery_attempts.c.delivery_id, _whole(batch_callback_delivery_attempts), IN_SEQUENCE)
+EXPORTED_ATTEMPTS = RowsOf(
+    batch_callback_delivery_attempts.c.delivery_id, _whole(batch_callback_delivery_attempts), IN_SEQUENCE
+)
 
 
 class AttemptRecord(AttemptDocument):
@@ -79,7 +81,7 @@ async def export_lines(
         _batches_between(reader, since, until) if batch_ids is None else _batches_of(reader, batch_ids, since, until)
     )
     async for page in pages:
-        deliveries = await reader.fetch(DELIVERIES, [batch.id for batch in page])
+        deliveries = await reader.fetch(EXPORTED_DELIVERIES, [batch.id for batch in page])
         documents = iter(await _documents(reader, list(chain.from_iterable(deliveries))))
         for batch, first in zip(page, deliveries, strict=True):
             line = to_json(_readable(batch))[:-1] + b',"callback_deliveries":['
@@ -87,7 +89,7 @@ async def export_lines(
             read, asked = first, FIRST_DELIVERIES
             while len(read) == asked:
                 position, asked = OLDEST_FIRST.position(batch_callback_deliveries.c, read[-1]), FURTHER_DELIVERIES
-                (read,) = await reader.fetch(replace(DELIVERIES, first=asked, after=position), [batch.id])
+                (read,) = await reader.fetch(replace(EXPORTED_DELIVERIES, first=asked, after=position), [batch.id])
                 for document in await _documents(reader, read):
                     yield b"," + document
             yield b"]}\n"
@@ -102,7 +104,7 @@ def _readable(batch: AnyRow) -> dict[str, Any]:
 
 
 async def _documents(reader: Reader, deliveries: Sequence[AnyRow]) -> list[bytes]:
-    found = await reader.fetch(ATTEMPTS, [delivery.id for delivery in deliveries])
+    found = await reader.fetch(EXPORTED_ATTEMPTS, [delivery.id for delivery in deliveries])
     documents = (
         delivery_document(*pair, DeliveryRecord, AttemptRecord) for pair in zip(deliveries, found, strict=True)
     )

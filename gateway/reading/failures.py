@@ -18,7 +18,7 @@ class Failure:
     advice: str
 
 
-KNOWN = {
+KNOWN_FAILURES = {
     failure.code: failure
     for failure in (
         Failure(
@@ -235,7 +235,7 @@ KNOWN = {
         ),
     )
 }
-SAME = {
+SAME_REASONS = {
     "canceled": "cancelled",
     "certificate_error": "tls_error",
     "connect_timeout": "timeout",
@@ -254,10 +254,10 @@ def failure_of(code: str | None) -> Failure | None:
     if not code:
         return None
     key = code.strip().lower().replace("-", "_")
-    if known := KNOWN.get(SAME.get(key, key)):
+    if known := KNOWN_FAILURES.get(SAME_REASONS.get(key, key)):
         return replace(known, code=code)
     if http := HTTP.fullmatch(key):
-        known = KNOWN[f"http_{http[1]}xx"]
+        known = KNOWN_FAILURES[f"http_{http[1]}xx"]
         return replace(known, code=code, title=f"{known.title} (HTTP {http[1]}{http[2]})")
     return Failure(
         code,

@@ -7,13 +7,13 @@ from sqlalchemy import exists
 from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches
 from gateway.errors import BatchNotFound
 from gateway.reading.contract import AttemptDocument, DeliveryDocument
-from gateway.reading.filters import Conditions, Values
+from gateway.reading.filters import Conditions, FilterValues
 from gateway.reading.pages import Order, Position
 from gateway.reading.questions import RowById, RowsOf
 from gateway.reading.reader import Reader
 from gateway.reading.visibility import Visibility
 
-PAGE = 100
+HISTORY_PAGE = 100
 OLDEST_FIRST = Order("created_at")
 IN_SEQUENCE = Order("attempt_number")
 WHOLE_DELIVERY = frozenset(DeliveryDocument.model_fields) & set(batch_callback_deliveries.c.keys())
@@ -24,7 +24,7 @@ WHOLE_ATTEMPT = frozenset(AttemptDocument.model_fields) & set(batch_callback_del
 class BatchExists:
     """A filter that keeps the deliveries of batches: where some are found, so is their batch."""
 
-    def parameterised(self, scope: Visibility) -> tuple["BatchExists", Values]:  # noqa: ARG002
+    def parameterised(self, scope: Visibility) -> tuple["BatchExists", FilterValues]:  # noqa: ARG002
         """The filter itself: there is no value in it."""
         return self, {}
 

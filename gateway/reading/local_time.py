@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from gateway.errors import ValidationFailed
 
 MOST_STRETCHES = 2000
-EPOCH = datetime.fromtimestamp(0, UTC)
+UNIX_EPOCH = datetime.fromtimestamp(0, UTC)
 SECOND = timedelta(seconds=1)
 HOUR = 3600
 DAY = 24 * HOUR
@@ -40,7 +40,7 @@ def edges(zone: ZoneInfo, stretch: Stretch, first: datetime, last: datetime) -> 
 
     In seconds since 1970. `ValidationFailed` where there are more than 2,000 stretches.
     """
-    begin, end = (first - EPOCH) // SECOND, (last - EPOCH) // SECOND
+    begin, end = (first - UNIX_EPOCH) // SECOND, (last - UNIX_EPOCH) // SECOND
     start = following = _following(zone, stretch, begin - 3 * stretch.value)
     while following <= begin:
         start, following = following, _following(zone, stretch, following)
@@ -57,7 +57,7 @@ def edges(zone: ZoneInfo, stretch: Stretch, first: datetime, last: datetime) -> 
 
 def instant(seconds: int) -> datetime:
     """The instant so many seconds after 1970."""
-    return EPOCH + timedelta(seconds=seconds)
+    return UNIX_EPOCH + timedelta(seconds=seconds)
 
 
 @cache
@@ -90,7 +90,7 @@ def _following_day(zone: ZoneInfo, after: int) -> int:
 
 def _start_of_day(zone: ZoneInfo, day: date) -> int:
     midnight = datetime.combine(day, time())
-    start = (midnight.replace(tzinfo=zone) - EPOCH) // SECOND
+    start = (midnight.replace(tzinfo=zone) - UNIX_EPOCH) // SECOND
     if _local(zone, start).replace(tzinfo=None) == midnight:
         return start
     # The clock skips this midnight: the day starts when it jumps.

@@ -18,7 +18,7 @@ from gateway.database.dialects import Ids
 from gateway.database.statements import CompiledStatement
 from gateway.database.types import AnyRow, AnySelect
 from gateway.reading import queries
-from gateway.reading.filters import Filter, Values
+from gateway.reading.filters import Filter, FilterValues
 from gateway.reading.health import CallbackHealth
 from gateway.reading.pages import Order, Page, Position, Slice, parameters
 from gateway.reading.previews import Wanted
@@ -41,7 +41,7 @@ class Question(Generic[A_co]):
         """One answer for each id, in the order of the ids."""
         raise NotImplementedError
 
-    def parameterised(self, scope: Visibility) -> tuple["Question[A_co]", Values]:  # noqa: ARG002
+    def parameterised(self, scope: Visibility) -> tuple["Question[A_co]", FilterValues]:  # noqa: ARG002
         """The shape: the same question with parameters in the place of values; and the values by the parameters' names.
 
         `PermissionDenied` where the viewer may not ask for it.
@@ -53,7 +53,7 @@ class Question(Generic[A_co]):
         return None
 
 
-def parameterised(where: F | None, scope: Visibility) -> tuple[F | None, Values]:
+def parameterised(where: F | None, scope: Visibility) -> tuple[F | None, FilterValues]:
     """The shape of a filter and its values; of none, none."""
     return (None, {}) if where is None else where.parameterised(scope)  # type: ignore[return-value]
 
@@ -95,7 +95,7 @@ class RowsOf(Question[list[AnyRow]]):
             children[row._mapping[self.parent.name]].append(row)
         return [children[id_] for id_ in ids]
 
-    def parameterised(self, scope: Visibility) -> tuple["RowsOf", Values]:
+    def parameterised(self, scope: Visibility) -> tuple["RowsOf", FilterValues]:
         after, position = parameters("after", self.after, self.parent.table.c[self.order.column])
         where, values = parameterised(self.where, scope)
         if not position and not values:
@@ -147,7 +147,7 @@ class CountOf(Question[int]):
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return queries.counts_of_parents(scope, self.parent, ids, self.where)
 
-    def parameterised(self, scope: Visibility) -> tuple["CountOf", Values]:
+    def parameterised(self, scope: Visibility) -> tuple["CountOf", FilterValues]:
         where, values = parameterised(self.where, scope)
         return replace(self, where=where), values
 
@@ -204,7 +204,7 @@ class PageOf(Question[Page]):
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[Page]:
         return [Page.of(self.asked, rows)] * len(ids)
 
-    def parameterised(self, scope: Visibility) -> tuple["PageOf", Values]:
+    def parameterised(self, scope: Visibility) -> tuple["PageOf", FilterValues]:
         column = self.table.c[self.order.column]
         after, after_values = parameters("after", self.asked.after, column)
         before, before_values = parameters("before", self.asked.before, column)
@@ -226,7 +226,7 @@ class CountUpTo(Question[int]):
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return queries.count_up_to(scope, self.table, self.where, self.limit)
 
-    def parameterised(self, scope: Visibility) -> tuple["CountUpTo", Values]:
+    def parameterised(self, scope: Visibility) -> tuple["CountUpTo", FilterValues]:
         where, values = parameterised(self.where, scope)
         return replace(self, where=where), values
 

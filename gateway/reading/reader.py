@@ -13,7 +13,7 @@ from gateway.database.engine import Database
 from gateway.database.replicas import Affinity
 from gateway.database.statements import CompiledStatement
 from gateway.database.types import Id, UtcDateTime
-from gateway.reading.filters import Values
+from gateway.reading.filters import FilterValues
 from gateway.reading.questions import Question
 from gateway.reading.visibility import Visibility
 
@@ -107,7 +107,7 @@ class Reader:
         self._loaders = {}
 
     async def _run(
-        self, shape: Question[Any], values: Values, ids: Sequence[str]
+        self, shape: Question[Any], values: FilterValues, ids: Sequence[str]
     ) -> tuple[CompiledStatement, Sequence[Sequence[Any]]]:
         sees_secrets = self.scope.sees_secrets
         statement = self.database.compiled(

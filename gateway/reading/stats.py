@@ -18,7 +18,7 @@ from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import batch_callback_delivery_attempts
 from gateway.database.types import AnyRow, AnySelect
 from gateway.errors import ValidationFailed
-from gateway.reading.filters import CallbackDeliveryFilter, TimeFilter, Values, overdue
+from gateway.reading.filters import CallbackDeliveryFilter, FilterValues, TimeFilter, overdue
 from gateway.reading.health import DELIVERED
 from gateway.reading.local_time import Stretch, edges, instant, zone_named
 from gateway.reading.questions import Question, parameterised
@@ -157,7 +157,7 @@ class TotalsOf(Question[Totals]):
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return totals(scope, self.where)
 
-    def parameterised(self, scope: Visibility) -> tuple["TotalsOf", Values]:
+    def parameterised(self, scope: Visibility) -> tuple["TotalsOf", FilterValues]:
         where, values = parameterised(self.where, scope)
         return replace(self, where=where), values
 
@@ -174,7 +174,7 @@ class AttemptCount(Question[int]):
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return attempt_count(scope, self.where)
 
-    def parameterised(self, scope: Visibility) -> tuple["AttemptCount", Values]:
+    def parameterised(self, scope: Visibility) -> tuple["AttemptCount", FilterValues]:
         where, values = parameterised(self.where, scope)
         return replace(self, where=where), values
 
@@ -192,7 +192,7 @@ class DeliveriesBy(Question[list[Share]]):
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return deliveries_by(scope, self.where, self.column)
 
-    def parameterised(self, scope: Visibility) -> tuple["DeliveriesBy", Values]:
+    def parameterised(self, scope: Visibility) -> tuple["DeliveriesBy", FilterValues]:
         where, values = parameterised(self.where, scope)
         return replace(self, where=where), values
 
@@ -209,7 +209,7 @@ class AttemptsByStatus(Question[list[Share]]):
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return attempts_by_status(scope, self.where)
 
-    def parameterised(self, scope: Visibility) -> tuple["AttemptsByStatus", Values]:
+    def parameterised(self, scope: Visibility) -> tuple["AttemptsByStatus", FilterValues]:
         where, values = parameterised(self.where, scope)
         return replace(self, where=where), values
 
@@ -227,7 +227,7 @@ class DeliveriesByHost(Question[list[tuple[str | None, Counts]]]):
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return deliveries_by_host(scope, self.where, self.first)
 
-    def parameterised(self, scope: Visibility) -> tuple["DeliveriesByHost", Values]:
+    def parameterised(self, scope: Visibility) -> tuple["DeliveriesByHost", FilterValues]:
         where, values = parameterised(self.where, scope)
         return replace(self, where=where), values
 
@@ -244,7 +244,7 @@ class DeliveriesBySlot(Question[dict[int | None, Counts]]):
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return deliveries_by_slot(scope, self.where)
 
-    def parameterised(self, scope: Visibility) -> tuple["DeliveriesBySlot", Values]:
+    def parameterised(self, scope: Visibility) -> tuple["DeliveriesBySlot", FilterValues]:
         where, values = parameterised(self.where, scope)
         return replace(self, where=where), values
 
@@ -261,7 +261,7 @@ class ResponseTimesOf(Question[ResponseTimes]):
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return response_times(scope, self.where)
 
-    def parameterised(self, scope: Visibility) -> tuple["ResponseTimesOf", Values]:
+    def parameterised(self, scope: Visibility) -> tuple["ResponseTimesOf", FilterValues]:
         where, values = parameterised(self.where, scope)
         return replace(self, where=where), values
 
@@ -281,7 +281,7 @@ class ResponseTimesByHost(Question[dict[str | None, ResponseTimes]]):
         named = _named(self.hosts) if self.named is None else self.named
         return response_times_by_host(scope, self.where, named, nameless=None in self.hosts)
 
-    def parameterised(self, scope: Visibility) -> tuple["ResponseTimesByHost", Values]:
+    def parameterised(self, scope: Visibility) -> tuple["ResponseTimesByHost", FilterValues]:
         where, values = parameterised(self.where, scope)
         nameless = (None,) if None in self.hosts else ()
         return ResponseTimesByHost(where, nameless, HOSTS), {**values, "hosts": _named(self.hosts)}

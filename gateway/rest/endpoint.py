@@ -27,7 +27,7 @@ from gateway.observability.record import exchange
 from gateway.reading.contract import DeliveryDocument
 from gateway.reading.history import require_batch
 from gateway.reading.reader import Reader
-from gateway.rest.envelope import ErrorResponse, refusal, unexpected
+from gateway.rest.envelope import ErrorResponse, refusal, unexpected_answer
 from gateway.rest.history import HistoryPage, read_page
 from gateway.viewer import Viewer
 
@@ -40,8 +40,8 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     404: {"model": ErrorResponse, "description": "No such batch in the organization."},
     422: {"model": ErrorResponse, "description": "A parameter is not what its place expects."},
 }
-CLIENT_GONE = 499  # for the log: nobody reads this answer
-PATH = re.compile(r"/v1/batches/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/callback")
+CLIENT_GONE_STATUS = 499  # for the log: nobody reads this answer
+HISTORY_PATH = re.compile(r"/v1/batches/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/callback")
 TAGS = [{"name": "Batches", "description": "The callbacks of a batch: what was sent, and how its delivery went."}]
 
 
@@ -91,7 +91,7 @@ class HistoryResponder:
         try:
             page = await until_disconnect(receive, first_page(), deadline_of(scope))
         except ClientDisconnect:
-            return Response(status_code=CLIENT_GONE)
+            return Response(status_code=CLIENT_GONE_STATUS)
         if page.end is None:
             return Response(page.content, media_type="application/json")
         return ClosedStream(self._joined(page, reader, batch_id), media_type="application/json")
@@ -128,7 +128,7 @@ class CachedCallerShortcut:
         self.history = history
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = PATH.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "GET" else None
+        found = HISTORY_PATH.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "GET" else None
         viewer = None if found is None else self.credentials.cached_viewer(scope["headers"])
         if found is None or viewer is None:
             await self.app(scope, receive, send)
@@ -138,7 +138,7 @@ class CachedCallerShortcut:
         except ClientError as error:
             response = refusal(error)
         except Exception as failure:  # noqa: BLE001 - as everywhere, nothing of it may be sent
-            response = unexpected(failure)
+            response = unexpected_answer(failure)
         await response(scope, receive, send)
 
 

@@ -29,7 +29,7 @@ from gateway.observability.record import exchange
 logger = logging.getLogger(__name__)
 
 FRAMEWORK_CODES = {kind.status: kind.code for kind in (BadRequest, NotFound, MethodNotAllowed)}
-SHOWN = ("type", "loc", "msg")  # of what Pydantic says about a parameter; never what the client sent
+SHOWN_OF_ERROR = ("type", "loc", "msg")  # of what Pydantic says about a parameter; never what the client sent
 
 
 class ErrorResponse(BaseModel):
@@ -71,7 +71,7 @@ def refusal(error: ClientError) -> JSONResponse:
     return envelope(error.status, error.code, error.message, error.errors, headers)
 
 
-def unexpected(error: Exception) -> JSONResponse:
+def unexpected_answer(error: Exception) -> JSONResponse:
     """The answer that hides a failure of ours: it is logged under the request's id, which is all that is sent."""
     id_ = request_id.get() or str(uuid4())
     logger.error("unexpected failure %s", id_, exc_info=error)
@@ -85,7 +85,7 @@ async def _client_error(_request: Request, error: Exception) -> JSONResponse:
 
 async def _validation(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    items = [{key: item[key] for key in SHOWN} for item in error.errors()]
+    items = [{key: item[key] for key in SHOWN_OF_ERROR} for item in error.errors()]
     return envelope(ValidationFailed.status, ValidationFailed.code, "The request is not valid.", items)
 
 
@@ -96,4 +96,4 @@ async def _framework(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def _unexpected(_request: Request, error: Exception) -> JSONResponse:
-    return unexpected(error)
+    return unexpected_answer(error)

@@ -22,16 +22,16 @@ from gateway.database.types import AnyRow, Id, UtcDateTime
 from gateway.execution.plan.batches import RowBatch
 from gateway.execution.plan.columns import ENCODER, Unplannable, Values, Write, are_utc, checked
 from gateway.reading.contract import AttemptDocument, DeliveryDocument, body_text, delivery_document, payload_json
-from gateway.reading.history import IN_SEQUENCE, OLDEST_FIRST, PAGE, WHOLE_ATTEMPT, deliveries_of
+from gateway.reading.history import HISTORY_PAGE, IN_SEQUENCE, OLDEST_FIRST, WHOLE_ATTEMPT, deliveries_of
 from gateway.reading.pages import Position
 from gateway.reading.questions import RowsOf
 from gateway.reading.reader import Reader
 
 DOCUMENTS = TypeAdapter(list[DeliveryDocument])
-ATTEMPTS = RowsOf(attempts.c.delivery_id, WHOLE_ATTEMPT, IN_SEQUENCE)
+ATTEMPTS_IN_SEQUENCE = RowsOf(attempts.c.delivery_id, WHOLE_ATTEMPT, IN_SEQUENCE)
 ID_LENGTH = 36
 HYPHENS = (8, 13, 18, 23)
-NOTHING: Mapping[str, Values] = MappingProxyType({})
+NO_VALUES: Mapping[str, Values] = MappingProxyType({})
 
 
 class HistoryPage(NamedTuple):
@@ -45,8 +45,8 @@ class HistoryPage(NamedTuple):
 async def read_page(
     reader: Reader, batch_id: str, after: Position | None = None, *, by_column: bool = True
 ) -> HistoryPage:
-    """The next `PAGE` deliveries of a batch with all their attempts, oldest first; empty where there are no more."""
-    statement, raw = await reader.fetch_columns(deliveries_of(PAGE, after), [batch_id])
+    """The next `HISTORY_PAGE` deliveries of a batch with their attempts, oldest first; empty where there is none."""
+    statement, raw = await reader.fetch_columns(deliveries_of(HISTORY_PAGE, after), [batch_id])
     if not raw:
         return HistoryPage(0, b"[]", None)
     try:
@@ -54,13 +54,13 @@ async def read_page(
     except ODD:
         rows = RowBatch(statement, raw, whatever=True)
     ids = rows.column("id")
-    tries = await reader.fetch_columns(ATTEMPTS, ids)
+    tries = await reader.fetch_columns(ATTEMPTS_IN_SEQUENCE, ids)
     try:
         content = _by_column(rows, RowBatch(*tries)) if by_column else _by_contract(rows, *tries)
     except (Unplannable, *ODD):
         content = _by_contract(rows, *tries)
     end = None
-    if rows.size == PAGE:
+    if rows.size == HISTORY_PAGE:
         end = OLDEST_FIRST.place(deliveries.c, rows.column("created_at")[-1], ids[-1])
     return HistoryPage(rows.size, content, end)
 
@@ -86,7 +86,7 @@ def _by_column(rows: RowBatch, tries: RowBatch) -> bytes:
     return ENCODER.encode(_objects(DELIVERY, rows, beside))
 
 
-def _objects(shape: "Shape", rows: RowBatch, beside: Mapping[str, Values] = NOTHING) -> list[Any]:
+def _objects(shape: "Shape", rows: RowBatch, beside: Mapping[str, Values] = NO_VALUES) -> list[Any]:
     columns = [beside[name] if name in beside else shape.writers[name](rows.column(name)) for name in shape.fields]
     return list(map(shape.make, *columns))
 
@@ -108,7 +108,7 @@ def _times(values: Values) -> Values:
     return values
 
 
-KINDS: dict[type[TypeEngine[Any]], tuple[type, Write | None]] = {
+COLUMN_KINDS: dict[type[TypeEngine[Any]], tuple[type, Write | None]] = {
     Id: (str, _ids),
     UtcDateTime: (datetime, _times),
     Text: (str, None),
@@ -125,8 +125,8 @@ class Shape:
         self.make = msgspec.defstruct(of.__name__, self.fields, gc=False)
         self.writers: dict[str, Write] = {}
         for name in self.fields:
-            if name in table.c and type(table.c[name].type) in KINDS:
-                kind, write = KINDS[type(table.c[name].type)]
+            if name in table.c and type(table.c[name].type) in COLUMN_KINDS:
+                kind, write = COLUMN_KINDS[type(table.c[name].type)]
                 self.writers[name] = checked(kind, True, write)
 
 

@@ -34,15 +34,15 @@ from strawberry.types.field import StrawberryField
 from gateway.reading.previews import Preview, PreviewedText, Wanted
 from gateway.reading.questions import Question
 from gateway.schema.context import Info
-from gateway.schema.inputs import LARGEST_PREVIEW, Id, Ids, MaxBytes, preview_size
+from gateway.schema.inputs import LARGEST_PREVIEW, IdArgument, IdsArgument, MaxBytes, preview_size
 from gateway.schema.scalars import canonical_id
 from gateway.schema.selection import selected_fields, selection_sets
 from gateway.schema.strawberry_internals import arguments_of, converted, core_info, declared_class, declared_field
 
 PREVIEW_SIZE = 512  # bytes, where a client names none
 
-ID = Parameter("id", Parameter.KEYWORD_ONLY, annotation=Id)
-IDS = Parameter("ids", Parameter.KEYWORD_ONLY, annotation=Ids)
+ID = Parameter("id", Parameter.KEYWORD_ONLY, annotation=IdArgument)
+ID_COLUMNS = Parameter("ids", Parameter.KEYWORD_ONLY, annotation=IdsArgument)
 MAX_BYTES = Parameter("max_bytes", Parameter.KEYWORD_ONLY, default=PREVIEW_SIZE, annotation=MaxBytes)
 MASKED = "Credentials in it are replaced by `[masked]` for viewers without the scope `batches:read_secrets`."
 COLUMNS = "columns"  # the parameter by which a question learns what is selected of its rows

@@ -20,8 +20,10 @@ from gateway.schema.scalars import canonical_id
 
 LARGEST_PAGE = 500
 
-Id = Annotated[strawberry.ID, strawberry.argument(description="The platform's UUID, in any spelling.")]
-Ids = Annotated[list[strawberry.ID], strawberry.argument(description=f"The platform's UUIDs: at most {LARGEST_PAGE}.")]
+IdArgument = Annotated[strawberry.ID, strawberry.argument(description="The platform's UUID, in any spelling.")]
+IdsArgument = Annotated[
+    list[strawberry.ID], strawberry.argument(description=f"The platform's UUIDs: at most {LARGEST_PAGE}.")
+]
 First = Annotated[int, strawberry.argument(description=f"How many rows to return at the most: 1 to {LARGEST_PAGE}.")]
 
 LARGEST_PREVIEW = 65_536

@@ -12,7 +12,7 @@ from gateway.reading.masking import mask_host
 from gateway.reading.reader import Reader
 from gateway.schema.inputs import First, page_size
 
-Where = strawberry.Private[stats.Where]
+StatisticsFilter = strawberry.Private[stats.Where]
 
 SUCCESS_RATE = "How many of the completed deliveries were delivered, from 0 to 1. Null, not 0, when none is completed."
 
@@ -130,7 +130,7 @@ class CallbackStats:
     """Nothing is read until a field asks for it."""
 
     reader: strawberry.Private[Reader]
-    where: Where
+    where: StatisticsFilter
 
     @strawberry.field(description="How many deliveries the filter keeps.")
     async def deliveries(self) -> int:

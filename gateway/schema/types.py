@@ -254,8 +254,11 @@ def _instant(time: datetime | None) -> datetime | None:
     return None if time is None or time.tzinfo is None else time
 
 
-@strawberry.type(description="The body of a callback, parsed: exactly the eight keys that the platform signs.")
-class BatchCallbackPayload:
+@strawberry.type(
+    name="BatchCallbackPayload",
+    description="The body of a callback, parsed: exactly the eight keys that the platform signs.",
+)
+class BatchCallbackPayloadType:
     """A stored body that can be read; times as instants."""
 
     event: BatchCallbackEvent = strawberry.field(description="What happened to the batch.")
@@ -373,8 +376,8 @@ class BatchCallbackDelivery(Node):
         description="The body exactly as it was sent and signed. Opaque text: verify a signature over this, "
         "never over `payload` serialised again.",
     )
-    payload: BatchCallbackPayload | None = derived(
-        BatchCallbackPayload.of_body,
+    payload: BatchCallbackPayloadType | None = derived(
+        BatchCallbackPayloadType.of_body,
         "payload_bytes",
         description="The body, parsed; null when there is none, or when it is not JSON with exactly the eight keys.",
     )

@@ -18,18 +18,18 @@ from gateway.database.tables import batch_callback_deliveries, batch_callback_de
 from gateway.writing.derived import derived_columns, masked_error
 from gateway.writing.organizations import add_organization
 
-BATCHES = 500
+SAMPLE_BATCHES = 500
 SPAN = timedelta(days=30)
 MAX_ATTEMPTS = 5
 FIRST_PAUSE = timedelta(seconds=30)  # and four times as long after each further failure
 ROWS_AT_ONCE = 500
-LARGE = 64 * 1024
+LARGE_BODY_BYTES = 64 * 1024
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class SampleHistory:
     """What was written: two organizations, the first of which has the batch worth looking at, and numbers of rows."""
 
     organization_ids: tuple[str, str]
@@ -81,7 +81,7 @@ BROKEN_URLS = {
     "connection_refused": "https://standby.{name}.example:9443/hooks",
 }
 # What an attempt comes to: the HTTP status, the response's body and the transport's error.
-OUTCOMES: dict[str, tuple[tuple[int | None, str | None, str | None], ...]] = {
+SAMPLE_OUTCOMES: dict[str, tuple[tuple[int | None, str | None, str | None], ...]] = {
     "ok": ((200, '{"received":true}', None), (200, "ok", None), (202, "", None), (204, None, None)),
     "http_4xx": (
         (401, '{"error":"bad token","authorization":"Bearer demo-token-7f3a91c2"}', None),
@@ -92,7 +92,7 @@ OUTCOMES: dict[str, tuple[tuple[int | None, str | None, str | None], ...]] = {
         (500, "Traceback: KeyError 'batch'; DATABASE_URL=postgres://app:demo-password@db/app", None),
         (502, "<html><body>Bad Gateway — 網關錯誤</body></html>", None),
         (503, '{"error":"busy","retry_after":30}', None),
-        (500, "<pre>" + "stack frame … " * (LARGE // 14) + "</pre>", None),
+        (500, "<pre>" + "stack frame … " * (LARGE_BODY_BYTES // 14) + "</pre>", None),
     ),
     "timeout": ((None, None, "no response within 10 s"),),
     "connection_refused": ((None, None, "connect: connection refused"),),
@@ -100,16 +100,16 @@ OUTCOMES: dict[str, tuple[tuple[int | None, str | None, str | None], ...]] = {
     "dns_error": ((None, None, "name or service not known"),),
 }
 FAILURES = ("http_5xx", "http_5xx", "timeout", "timeout", "http_4xx", "connection_refused", "tls_error", "dns_error")
-EVENTS = {"succeeded": 80, "partial_succeeded": 10, "failed": 7, "cancelled": 3}
+SAMPLE_EVENTS = {"succeeded": 80, "partial_succeeded": 10, "failed": 7, "cancelled": 3}
 SHOWN = ["http_5xx", "timeout", "http_5xx", "timeout", "http_5xx"]
 
 
-async def write_sample(database: Database, now: datetime, seed: int = 1) -> Sample:
+async def write_sample(database: Database, now: datetime, seed: int = 1) -> SampleHistory:
     """Write the sample history of the month before `now`, which must have a time zone; all of it or nothing."""
     story = _Story(now, Random(seed))  # noqa: S311
     organization_ids = (story.new_id(), story.new_id())
-    for number in range(BATCHES):
-        age = SPAN * ((BATCHES - number) / BATCHES) ** 1.5
+    for number in range(SAMPLE_BATCHES):
+        age = SPAN * ((SAMPLE_BATCHES - number) / SAMPLE_BATCHES) ** 1.5
         story.tell(organization_ids, number, now - age - timedelta(microseconds=story.random.randrange(10**9)))
     shown = story.show(organization_ids[0])
     tables = {
@@ -123,7 +123,7 @@ async def write_sample(database: Database, now: datetime, seed: int = 1) -> Samp
         for table, rows in tables.items():
             for start in range(0, len(rows), ROWS_AT_ONCE):
                 await connection.execute(insert(table), rows[start : start + ROWS_AT_ONCE])
-    return Sample(organization_ids, shown, *map(len, tables.values()))
+    return SampleHistory(organization_ids, shown, *map(len, tables.values()))
 
 
 @dataclass(slots=True)
@@ -143,7 +143,7 @@ class _Story:
         """One batch and what happened to its callbacks. The newest batches are the ones still under way."""
         which = self.random.choices((0, 1), (3, 1))[0]
         studio, chance = STUDIOS[which], self.random.random()
-        left = BATCHES - number
+        left = SAMPLE_BATCHES - number
         if left <= 3:
             self.batches.append(
                 self._running_batch(organization_ids[which], studio, self.now - timedelta(seconds=left))
@@ -203,14 +203,14 @@ class _Story:
         keep: bool = True,
     ) -> Row:
         """A batch that has ended, with its items, their inputs and outputs, and what they cost."""
-        status = event or self.random.choices(tuple(EVENTS), tuple(EVENTS.values()))[0]
+        status = event or self.random.choices(tuple(SAMPLE_EVENTS), tuple(SAMPLE_EVENTS.values()))[0]
         model, price = self.random.choice(studio.models)
         inputs = [
             {"prompt": self.random.choice(studio.prompts), "seed": self.random.randrange(10**6)}
             for _ in range(self.random.randint(2, 6))
         ]
         if large:
-            inputs[0]["reference"] = "data:text/plain," + "ink and rain; " * (LARGE // 14)
+            inputs[0]["reference"] = "data:text/plain," + "ink and rain; " * (LARGE_BODY_BYTES // 14)
         id_ = self.new_id()
         items = [self._item(index, model, given, _item_status(status, index)) for index, given in enumerate(inputs)]
         counts = {
@@ -329,7 +329,7 @@ class _Story:
 
     def _attempt(self, delivery: Row, number: int, outcome: str, at: datetime) -> datetime:
         """One try, and when it ended."""
-        status, response_body, error = self.random.choice(OUTCOMES[outcome])
+        status, response_body, error = self.random.choice(SAMPLE_OUTCOMES[outcome])
         milliseconds = 10_000 if outcome == "timeout" else int(self.random.lognormvariate(4.8, 0.7))
         self.attempts.append(
             {

@@ -53,10 +53,10 @@ def _finite(value: Any) -> Any:
 
 Keys = tuple[str | int, ...]
 Instant = Annotated[AwareDatetime, Strict(strict=False), WrapValidator(_instant)]
-Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
+StoredText = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
 Integer = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 BigInteger = Annotated[int, Field(ge=-(2**63), lt=2**63)]
-DecimalString = Annotated[str, AfterValidator(_decimal)]
+DecimalText = Annotated[str, AfterValidator(_decimal)]
 JsonObject = Annotated[dict[str, Any], AfterValidator(_finite)]
 JsonObjects = Annotated[list[dict[str, Any]], AfterValidator(_finite)]
 
@@ -74,9 +74,9 @@ class AttemptInFile(Document):
     delivery_id: UUID | None = None
     attempt_number: Integer
     status_code: Integer | None = None
-    response_body: Text | None = None
+    response_body: StoredText | None = None
     response_time_ms: Integer | None = None
-    error_message: Text | None = None
+    error_message: StoredText | None = None
     created_at: Instant
 
 
@@ -85,14 +85,14 @@ class DeliveryInFile(Document):
 
     id: UUID
     batch_id: UUID
-    callback_url: Text | None = None
+    callback_url: StoredText | None = None
     payload_bytes: str | None = None
     payload: Any = None
     signing_secret_id: UUID | None = None
     is_automatic: bool | None = None
-    status_code: Text | None = None
-    failure_reason_code: Text | None = None
-    failure_detail: Text | None = None
+    status_code: StoredText | None = None
+    failure_reason_code: StoredText | None = None
+    failure_detail: StoredText | None = None
     attempt_count: Integer | None = None
     max_attempts: Integer | None = None
     next_attempt_at: Instant | None = None
@@ -113,27 +113,27 @@ class BatchInFile(Document):
 
     id: UUID
     org_id: UUID | None = None
-    target_type_code: Text | None = None
-    target_type: Text | None = None
-    target_id: Text | None = None
-    status_code: Text | None = None
-    source_code: Text | None = None
+    target_type_code: StoredText | None = None
+    target_type: StoredText | None = None
+    target_id: StoredText | None = None
+    status_code: StoredText | None = None
+    source_code: StoredText | None = None
     items_total: Integer | None = None
     items_succeeded: Integer | None = None
     items_failed: Integer | None = None
     items_cancelled: Integer | None = None
     input: JsonObjects | None = None
-    resolved_template_id: Text | None = None
-    dispatch_provider_link_id: Text | None = None
-    cost: DecimalString | None = None
+    resolved_template_id: StoredText | None = None
+    dispatch_provider_link_id: StoredText | None = None
+    cost: DecimalText | None = None
     output: JsonObject | None = None
     metadata: JsonObject | None = None
-    callback_url: Text | None = None
+    callback_url: StoredText | None = None
     duration_ms: BigInteger | None = None
-    failure_code: Text | None = None
-    failure_message: Text | None = None
-    failure_stage_code: Text | None = None
-    created_by: Text | None = None
+    failure_code: StoredText | None = None
+    failure_message: StoredText | None = None
+    failure_stage_code: StoredText | None = None
+    created_by: StoredText | None = None
     created_at: Instant | None = None
     started_at: Instant | None = None
     completed_at: Instant | None = None

@@ -31,7 +31,9 @@ from gateway.writing.documents import BatchInFile, DeliveryInFile, first_problem
 from gateway.writing.json_text import JsonFile, JsonText, Malformed
 from gateway.writing.organizations import add_organization
 
-VERSION = 1  # of the lines; those of the first one do not say it, an export whose keys mean something else has to
+RECORD_VERSION = (
+    1  # of the lines; those of the first one do not say it, an export whose keys mean something else has to
+)
 MANY_ROWS = 1000
 PACKED: dict[bytes, Callable[[BinaryIO], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 PACKED_NAMES = (".gz", ".bz2", ".xz")
@@ -196,8 +198,8 @@ def _fill_from_line(chunk: Chunk, text: JsonText) -> Iterator[None]:
 
 
 def _refuse_later(version: str, place: Place) -> None:
-    if (told := _valid(_version, version, place)) > VERSION:
-        raise place.refuse(f"{told} is of a later version of the gateway: expected at most {VERSION}")
+    if (told := _valid(_version, version, place)) > RECORD_VERSION:
+        raise place.refuse(f"{told} is of a later version of the gateway: expected at most {RECORD_VERSION}")
 
 
 def _valid(shape: TypeAdapter[T], text: str, place: Place) -> T:

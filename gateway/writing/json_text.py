@@ -13,7 +13,7 @@ from typing import BinaryIO
 PIECE = 1 << 18
 _SPACE = re.compile(r"[ \t\r\n]*")
 _decoder = json.JSONDecoder()
-KINDS = {"[": "an array", "{": "an object", '"': "a text", "t": "true", "f": "false", "n": "null", "": "the end"}
+JSON_NAMES = {"[": "an array", "{": "an object", '"': "a text", "t": "true", "f": "false", "n": "null", "": "the end"}
 
 
 class Malformed(Exception):
@@ -112,7 +112,7 @@ class JsonText:
             line = self.line
             if found not in {"", "[", "{"}:
                 self.value()  # which refuses what is no JSON at all
-            raise Malformed(line, f"expected {KINDS[opening]}, found {KINDS.get(found, 'a number')}")
+            raise Malformed(line, f"expected {JSON_NAMES[opening]}, found {JSON_NAMES.get(found, 'a number')}")
         self.take(opening)
 
     def _key(self) -> str:

@@ -12,7 +12,7 @@ from gateway.database.tables import api_keys
 
 logger = logging.getLogger(__name__)
 
-TIMEOUT = 10.0  # seconds for one writing
+SECONDS_TO_WRITE = 10.0  # seconds for one writing
 SQLITE_READONLY = 8
 POSTGRES_READ_ONLY = {"25006", "42501"}  # read_only_sql_transaction, insufficient_privilege
 
@@ -45,7 +45,7 @@ class LastUsed:
         if not marks:
             return
         try:
-            async with asyncio.timeout(TIMEOUT), self.database.transaction() as connection:
+            async with asyncio.timeout(SECONDS_TO_WRITE), self.database.transaction() as connection:
                 await connection.execute(STATEMENT, [{"key_id": key, "used_at": at} for key, at in marks.items()])
         except (SQLAlchemyError, OSError) as failure:
             self._on = not _is_read_only(failure)

@@ -12,7 +12,7 @@ import pytest
 from gateway.app import create_app
 from gateway.cli.server import address, listening
 from gateway.errors import OperatorError
-from gateway.http.server import Server
+from gateway.http.server import DrainingServer
 from gateway.settings import Settings
 from tests.support.edge import BATCH, furnished, settings
 
@@ -39,7 +39,7 @@ def url(sqlite_template: Path, tmp_path: Path) -> str:
 @contextmanager
 def serving(settings: Settings, host: str = "127.0.0.1") -> Iterator[int]:
     """The port on which our own server answers meanwhile."""
-    server = Server(lambda: create_app(settings), settings)
+    server = DrainingServer(lambda: create_app(settings), settings)
     with listening(host, 0) as listener:
         thread = Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -18,7 +18,7 @@ import pytest
 from gateway import __version__
 from gateway.cli import server
 from gateway.schema.query import sdl
-from gateway.writing.demo import Sample
+from gateway.writing.demo import SampleHistory
 from tests.support.commands import command, run, run_alone, running
 from tests.support.rows import OURS, THEIRS, identifier
 
@@ -227,7 +227,7 @@ def test_a_demo_answers_as_it_says_and_leaves_nothing(tmp_path: Path, ending: si
 @pytest.mark.parametrize("is_bundled", [True, False])
 def test_a_demo_says_where_its_explorer_needs_internet(is_bundled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "explorer_is_bundled", lambda: is_bundled)
-    said = server._welcome("http://127.0.0.1:8000", Sample((OURS, THEIRS), BATCH, 1, 2, 2))
+    said = server._welcome("http://127.0.0.1:8000", SampleHistory((OURS, THEIRS), BATCH, 1, 2, 2))
     assert said.startswith("Explorer  http://127.0.0.1:8000/graphql\n")
     assert ("It needs internet" in said) is not is_bundled
 

@@ -19,7 +19,7 @@ from gateway.database.tables import (
 )
 from gateway.database.types import AnyRow
 from gateway.reading.contract import body_payload
-from gateway.writing.demo import Sample, write_sample
+from gateway.writing.demo import SampleHistory, write_sample
 from tests.support.rows import START
 
 
@@ -28,7 +28,7 @@ async def rows_of(database: Database, table: Table) -> Sequence[AnyRow]:
 
 
 @pytest.fixture(scope="module")
-async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Database, Sample]]:
+async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Database, SampleHistory]]:
     """The sample history, only read from."""
     database = Database(f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('demo') / 'demo.db'}")
     await migrate(database)
@@ -36,7 +36,9 @@ async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[
     await database.close()
 
 
-async def test_the_history_is_the_same_on_every_database(database: Database, demo: tuple[Database, Sample]) -> None:
+async def test_the_history_is_the_same_on_every_database(
+    database: Database, demo: tuple[Database, SampleHistory]
+) -> None:
     other, sample = demo
     assert await write_sample(database, START) == sample
     for table in metadata.sorted_tables:
@@ -45,11 +47,11 @@ async def test_the_history_is_the_same_on_every_database(database: Database, dem
         ]
 
 
-async def test_another_seed_is_another_history(database: Database, demo: tuple[Database, Sample]) -> None:
+async def test_another_seed_is_another_history(database: Database, demo: tuple[Database, SampleHistory]) -> None:
     assert (await write_sample(database, START, seed=2)).batch_id != demo[1].batch_id
 
 
-async def test_two_organizations_have_five_hundred_batches(demo: tuple[Database, Sample]) -> None:
+async def test_two_organizations_have_five_hundred_batches(demo: tuple[Database, SampleHistory]) -> None:
     database, sample = demo
     assert {row.name for row in await rows_of(database, organizations)} == {"Northlight Studio", "Paper Lantern"}
     found = await rows_of(database, batches)
@@ -58,7 +60,7 @@ async def test_two_organizations_have_five_hundred_batches(demo: tuple[Database,
     assert all((START - row.created_at).days <= 30 and row.created_at < START for row in found)
 
 
-async def test_deliveries_have_every_status_and_reason(demo: tuple[Database, Sample]) -> None:
+async def test_deliveries_have_every_status_and_reason(demo: tuple[Database, SampleHistory]) -> None:
     deliveries = await rows_of(demo[0], batch_callback_deliveries)
     statuses = Counter(row.status_code for row in deliveries)
     assert statuses.keys() == {"pending", "retrying", "delivered", "failed"}
@@ -67,7 +69,7 @@ async def test_deliveries_have_every_status_and_reason(demo: tuple[Database, Sam
     assert reasons == {"timeout", "connection_refused", "tls_error", "dns_error", "http_4xx", "http_5xx"}
 
 
-async def test_deliveries_agree_with_their_attempts(demo: tuple[Database, Sample]) -> None:
+async def test_deliveries_agree_with_their_attempts(demo: tuple[Database, SampleHistory]) -> None:
     tries: dict[str, list[AnyRow]] = {}
     for row in sorted(await rows_of(demo[0], batch_callback_delivery_attempts), key=lambda row: row.attempt_number):
         tries.setdefault(row.delivery_id, []).append(row)
@@ -84,14 +86,14 @@ async def test_deliveries_agree_with_their_attempts(demo: tuple[Database, Sample
         assert (row.status_code == "delivered") == bool(made and 200 <= (made[-1].status_code or 0) < 300)
 
 
-async def test_some_deliveries_are_under_way_and_some_overdue(demo: tuple[Database, Sample]) -> None:
+async def test_some_deliveries_are_under_way_and_some_overdue(demo: tuple[Database, SampleHistory]) -> None:
     waiting = [row for row in await rows_of(demo[0], batch_callback_deliveries) if row.completed_at is None]
     assert len({row.batch_id for row in waiting}) == len(waiting)
     assert sum(row.next_attempt_at > START for row in waiting) >= 3
     assert sum(row.next_attempt_at < START for row in waiting) >= 3
 
 
-async def test_the_batch_to_show_was_sent_again_by_hand(demo: tuple[Database, Sample]) -> None:
+async def test_the_batch_to_show_was_sent_again_by_hand(demo: tuple[Database, SampleHistory]) -> None:
     database, sample = demo
     deliveries = await rows_of(database, batch_callback_deliveries)
     shown = sorted((row for row in deliveries if row.batch_id == sample.batch_id), key=lambda row: row.created_at)
@@ -100,7 +102,7 @@ async def test_the_batch_to_show_was_sent_again_by_hand(demo: tuple[Database, Sa
     assert all(row.org_id == sample.organization_id for row in shown)
 
 
-async def test_bodies_are_the_contract_s_and_cost_is_what_succeeded(demo: tuple[Database, Sample]) -> None:
+async def test_bodies_are_the_contract_s_and_cost_is_what_succeeded(demo: tuple[Database, SampleHistory]) -> None:
     parents = {row.id: row for row in await rows_of(demo[0], batches)}
     deliveries = await rows_of(demo[0], batch_callback_deliveries)
     unread = [row for row in deliveries if body_payload(row.payload_bytes) is None]
@@ -114,7 +116,7 @@ async def test_bodies_are_the_contract_s_and_cost_is_what_succeeded(demo: tuple[
             assert Decimal(of.cost) == Decimal(prices[of.target_id]) * of.items_succeeded
 
 
-async def test_there_is_something_of_everything(demo: tuple[Database, Sample]) -> None:
+async def test_there_is_something_of_everything(demo: tuple[Database, SampleHistory]) -> None:
     deliveries = await rows_of(demo[0], batch_callback_deliveries)
     attempts = await rows_of(demo[0], batch_callback_delivery_attempts)
     assert max(len(row.payload_bytes) for row in deliveries) > 64_000

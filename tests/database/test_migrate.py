@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, create_engine, text
 
 from gateway.database.engine import Database
-from gateway.database.migrate import check_schema, migrate, prepare
+from gateway.database.migrate import check_schema, migrate, prepare_database
 from gateway.database.tables import metadata
 from gateway.errors import OperatorError, SchemaBehind
 
@@ -75,7 +75,7 @@ async def test_a_schema_that_is_behind_names_the_command(database: Database) -> 
             await check_schema(database)
         if database.dialect == "postgresql":
             with pytest.raises(SchemaBehind):
-                await prepare(database)
+                await prepare_database(database)
     finally:
         async with database.transaction() as connection:
             await connection.execute(text("UPDATE alembic_version SET version_num = :newest"), {"newest": newest})
@@ -86,7 +86,7 @@ async def test_a_schema_that_is_ahead_is_served_as_it_is(database: Database) -> 
         newest = (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar_one()
         await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     try:
-        await prepare(database)
+        await prepare_database(database)
         with pytest.raises(OperatorError, match="A later version"):
             await migrate(database)
     finally:

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 
 from gateway.cli.doctor import examine
 from gateway.database.engine import Database
-from gateway.database.migrate import check_schema, prepare
+from gateway.database.migrate import check_schema, prepare_database
 from gateway.database.optional import is_optional
 from gateway.database.required import ROWS
 from gateway.database.tables import batch_callback_deliveries, batches
@@ -44,7 +44,7 @@ def test_no_optional_column_is_one_that_rows_are_found_or_ordered_by() -> None:
 
 
 async def test_what_is_not_there_is_read_as_null(lacking: Database) -> None:
-    await prepare(lacking)
+    await prepare_database(lacking)
     assert lacking.lacking["batches"] == {"links", "items"}
     rows = await lacking.fetch(select(batches).order_by(batches.c.created_at))
     assert [(row.links, row.items) for row in rows] == [(None, None)] * 3
@@ -58,7 +58,7 @@ async def test_what_is_not_there_is_read_as_null(lacking: Database) -> None:
 
 
 async def test_both_faces_answer_over_it(lacking: Database) -> None:
-    await prepare(lacking)
+    await prepare_database(lacking)
     asked = await data(
         lacking, "{ batches(first: 3) { nodes { links items { id } callbackDeliveries(first: 1) { id } } } }"
     )
@@ -88,7 +88,7 @@ async def test_rows_of_parents_of_a_table_that_lacks_a_column_are_found(
     column = batch_callback_deliveries.c.failure_detail
     monkeypatch.setitem(column.info, "optional", True)
     await existing.run_now("ALTER TABLE batch_callback_deliveries DROP COLUMN failure_detail")
-    await prepare(lacking)
+    await prepare_database(lacking)
     assert lacking.lacking["batch_callback_deliveries"] == {"failure_detail"}
     parent = batch_callback_deliveries.c.batch_id
     ids = [row.id for row in await lacking.fetch(select(batches.c.id))]

@@ -27,7 +27,7 @@ from gateway.rest.history import read_page
 from gateway.settings import Settings
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key
-from gateway.writing.demo import Sample, write_sample
+from gateway.writing.demo import SampleHistory, write_sample
 from gateway.writing.importing import import_file
 from tests.reading.test_stats import EVERYTHING
 from tests.support.asking import data
@@ -166,7 +166,7 @@ async def test_both_faces_answer_the_same_wherever_rows_lie(plain: Database, pla
     assert answers[0] == answers[1]
 
 
-async def _told(database: Database, sample: Sample) -> list[Any]:
+async def _told(database: Database, sample: SampleHistory) -> list[Any]:
     """What REST tells of every fourth batch of the sample, and GraphQL to each question of the explorer's gallery."""
     told: list[Any] = []
     app = create_app(Settings(database_url=database.url.render_as_string(hide_password=False), rate_limit=0))

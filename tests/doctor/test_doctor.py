@@ -13,8 +13,8 @@ from gateway.database.engine import Database
 from gateway.database.migrate import migrate
 from gateway.database.tables import metadata
 from gateway.doctor.findings import Finding, Severity
-from gateway.doctor.repairs import EVENTS
-from gateway.doctor.server import of_clock, of_encoding, of_pooler, of_postgres, of_sqlite, of_timeout
+from gateway.doctor.repairs import EVENT_SQL
+from gateway.doctor.server import findings_of_postgres, findings_of_sqlite, of_clock, of_encoding, of_pooler, of_timeout
 from gateway.doctor.tables import affinity
 from gateway.reading.contract import BatchCallbackEvent
 from gateway.reading.hosts import host_of
@@ -466,7 +466,7 @@ async def test_derived_columns_say_what_the_gateway_would(postgres_existing: Exi
 
 
 def test_sql_knows_the_events_of_the_contract() -> None:
-    assert set(EVENTS) == {event.value for event in BatchCallbackEvent}
+    assert set(EVENT_SQL) == {event.value for event in BatchCallbackEvent}
 
 
 @pytest.mark.parametrize(
@@ -565,8 +565,14 @@ def test_what_is_around_the_tables_is_judged() -> None:
     def codes(findings: Iterator[Finding]) -> list[tuple[Severity, str]]:
         return [(finding.weight, finding.code) for finding in findings]
 
-    assert codes(of_postgres(130000)) == codes(of_sqlite("3.35.0")) == codes(of_encoding("UTF-8")) == []
-    assert codes(of_postgres(120022)) == codes(of_sqlite("3.34.1")) == [(Severity.WARNING, "OLD_VERSION")]
+    assert (
+        codes(findings_of_postgres(130000)) == codes(findings_of_sqlite("3.35.0")) == codes(of_encoding("UTF-8")) == []
+    )
+    assert (
+        codes(findings_of_postgres(120022))
+        == codes(findings_of_sqlite("3.34.1"))
+        == [(Severity.WARNING, "OLD_VERSION")]
+    )
     assert codes(of_encoding("SQL_ASCII")) == [(Severity.ERROR, "ENCODING")]
     assert codes(of_clock(-0.9)) == []
     assert codes(of_clock(-1.1)) == [(Severity.WARNING, "CLOCK")]

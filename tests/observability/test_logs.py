@@ -13,7 +13,7 @@ import pytest
 
 from gateway.execution.redacted import normalised
 from gateway.observability import configure_logging, request_id
-from gateway.observability.logs import Json, Text
+from gateway.observability.logs import Json, TextFormatter
 from gateway.observability.record import exchange
 from gateway.observability.recorder import Recorder
 from tests.support.asking import DOCUMENTS
@@ -227,7 +227,7 @@ def test_a_json_line_has_its_fields_and_the_exception_in_one() -> None:
 
 
 def test_a_text_line_has_fields_that_cannot_forge_another() -> None:
-    text = Text().format(record("hello", path='/a b\n2026 INFO access x="1"', number=5))
+    text = TextFormatter().format(record("hello", path='/a b\n2026 INFO access x="1"', number=5))
     assert text.endswith(r' INFO gateway.test hello path="/a b\n2026 INFO access x=\"1\"" number=5')
     assert "\n" not in text
 

@@ -18,7 +18,7 @@ from opentelemetry.trace import SpanKind
 
 from gateway.app import create_app
 from gateway.errors import TelemetryMissing
-from gateway.observability.traces import Traces, traces
+from gateway.observability.traces import OpenTelemetryTraces, traces
 from tests.observability.test_logs import MARK, SECRETIVE
 from tests.support.edge import BATCH, KEY, ask, furnished, gateway, settings
 
@@ -36,7 +36,7 @@ def url(sqlite_template: Path, tmp_path: Path) -> str:
 async def traced(url: str, **options: Any) -> AsyncIterator[tuple[httpx.AsyncClient, InMemorySpanExporter]]:
     """A client of a gateway, and the spans that it makes."""
     app, kept = create_app(settings(url)), InMemorySpanExporter()
-    app.recorder.traces = Traces("sqlite", SimpleSpanProcessor(kept), **options)  # type: ignore[attr-defined]
+    app.recorder.traces = OpenTelemetryTraces("sqlite", SimpleSpanProcessor(kept), **options)  # type: ignore[attr-defined]
     headers = {"Authorization": f"Bearer {KEY}"}
     async with (
         app.router.lifespan_context(app),

@@ -68,7 +68,7 @@ async def test_no_delivery_is_lost_between_pages(
     monkeypatch.setattr(exporting, "BATCHES_AT_ONCE", 2)
     monkeypatch.setattr(exporting, "FIRST_DELIVERIES", 2)
     monkeypatch.setattr(exporting, "FURTHER_DELIVERIES", 2)
-    monkeypatch.setattr(exporting, "DELIVERIES", replace(exporting.DELIVERIES, first=2))
+    monkeypatch.setattr(exporting, "EXPORTED_DELIVERIES", replace(exporting.EXPORTED_DELIVERIES, first=2))
     rows = await store(database, history(3, deliveries=count))
     lines = [json.loads(line) for line in (await exported(database)).splitlines()]
     read = [document["id"] for line in lines for document in line["callback_deliveries"]]

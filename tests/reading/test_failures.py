@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.reading.failures import KNOWN, SAME, Failure, failure_of
+from gateway.reading.failures import KNOWN_FAILURES, SAME_REASONS, Failure, failure_of
 
 CONTRACT = ("timeout", "connection_refused", "tls_error", "dns_error", "http_4xx", "http_5xx")
 
@@ -15,7 +15,7 @@ def meaning(code: str) -> Failure:
 
 @pytest.mark.parametrize("code", CONTRACT)
 def test_reasons_of_the_contract_are_known(code: str) -> None:
-    assert meaning(code) == KNOWN[code]
+    assert meaning(code) == KNOWN_FAILURES[code]
     assert meaning(code).retryable is not None
 
 
@@ -40,8 +40,8 @@ def test_retryable_says_whether_the_same_receiver_is_likely_to_accept_it_later(
 def test_status_without_a_text_of_its_own_falls_to_its_class() -> None:
     teapot = meaning("http_418")
     assert teapot.title == "The receiver rejected the callback (HTTP 418)"
-    assert teapot.advice == KNOWN["http_4xx"].advice
-    assert meaning("http_410").advice != KNOWN["http_4xx"].advice
+    assert teapot.advice == KNOWN_FAILURES["http_4xx"].advice
+    assert meaning("http_410").advice != KNOWN_FAILURES["http_4xx"].advice
 
 
 @pytest.mark.parametrize("code", ["http_200", "http_600", "http_4x", "http_", "quota", "http_4040", "http_٤٠٤"])
@@ -53,16 +53,16 @@ def test_unknown_code_is_named_and_not_guessed(code: str) -> None:
     assert "does not know this code" in failure.advice
 
 
-@pytest.mark.parametrize("alias", SAME)
+@pytest.mark.parametrize("alias", SAME_REASONS)
 def test_other_spellings_mean_the_same_and_keep_their_code(alias: str) -> None:
-    failure, known = meaning(alias), KNOWN[SAME[alias]]
+    failure, known = meaning(alias), KNOWN_FAILURES[SAME_REASONS[alias]]
     assert (failure.code, failure.title, failure.advice) == (alias, known.title, known.advice)
-    assert meaning("HTTP-404").title == KNOWN["http_404"].title
+    assert meaning("HTTP-404").title == KNOWN_FAILURES["http_404"].title
 
 
-@pytest.mark.parametrize("code", KNOWN)
+@pytest.mark.parametrize("code", KNOWN_FAILURES)
 def test_every_known_reason_has_a_title_and_advice_in_sentences(code: str) -> None:
-    failure = KNOWN[code]
+    failure = KNOWN_FAILURES[code]
     assert failure.title[0].isupper()
     assert not failure.title.endswith(".")
     assert failure.advice.endswith(".")

@@ -23,7 +23,7 @@ from gateway.app import create_app
 from gateway.database.engine import Database
 from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches
 from gateway.http.middleware import HEADERS
-from gateway.reading.history import PAGE
+from gateway.reading.history import HISTORY_PAGE
 from gateway.rest.endpoint import UsageReport
 from gateway.settings import Settings
 from gateway.viewer import READ, Viewer
@@ -375,14 +375,14 @@ async def test_whatever_is_stored_is_served_as_the_twin_serves_it(
     assert_same(await ask(batch_id, key))
 
 
-@pytest.mark.parametrize("deliveries", [0, 1, PAGE - 1, PAGE, PAGE + 1, 2 * PAGE])
+@pytest.mark.parametrize("deliveries", [0, 1, HISTORY_PAGE - 1, HISTORY_PAGE, HISTORY_PAGE + 1, 2 * HISTORY_PAGE])
 async def test_history_of_any_length_is_one_array(database: Database, ask: Ask, deliveries: int) -> None:
     await store(database, history(1, deliveries, attempts=2))
     await create_key(database, OURS, "test", [READ], KEY)
     gateway, twin = await ask(batch(1)["id"])
     assert gateway.content == twin.content
     assert gateway.headers["content-type"] == twin.headers["content-type"]
-    assert ("content-length" in gateway.headers) == (deliveries < PAGE)
+    assert ("content-length" in gateway.headers) == (deliveries < HISTORY_PAGE)
 
 
 LONG_HISTORY = """
@@ -432,7 +432,7 @@ async def test_ten_thousand_deliveries_are_answered_whole_in_bounded_memory(
 def test_history_that_breaks_off_is_not_taken_for_whole(database_url: str) -> None:
     async def prepare() -> None:
         database = Database(database_url)
-        rows = history(1, deliveries=5 * PAGE, attempts=0)
+        rows = history(1, deliveries=5 * HISTORY_PAGE, attempts=0)
         for sent in rows[batch_callback_deliveries]:
             sent["payload_bytes"] = b"x" * 100_000  # more than the sockets hold
         await store(database, rows)
@@ -492,7 +492,7 @@ async def test_what_was_not_logged_yet_is_logged_when_the_gateway_stops(
     ]
 
 
-@pytest.mark.parametrize("deliveries", [3, 2 * PAGE + 1], ids=["one page", "three pages"])
+@pytest.mark.parametrize("deliveries", [3, 2 * HISTORY_PAGE + 1], ids=["one page", "three pages"])
 async def test_an_answer_leaves_nothing_behind_on_the_event_loop(database: Database, deliveries: int) -> None:
     """A generator that nobody closes makes the loop finish it in a task of its own, during another request."""
     await store(database, history(1, deliveries=deliveries, attempts=1))

@@ -15,7 +15,7 @@ from gateway.database.engine import Database
 from gateway.settings import Settings
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key
-from gateway.writing.demo import Sample, write_sample
+from gateway.writing.demo import SampleHistory, write_sample
 from tests.support.machine import lacking
 from tests.support.serving import serving
 
@@ -29,7 +29,7 @@ CONFIGURATIONS = {
 }
 
 
-async def fill(url: str) -> Sample:
+async def fill(url: str) -> SampleHistory:
     database = Database(url)
     sample = await write_sample(database, datetime(2026, 5, 6, 10, tzinfo=UTC))
     await create_key(database, sample.organization_id, "test", [READ], KEY)
@@ -38,7 +38,7 @@ async def fill(url: str) -> Sample:
 
 
 @pytest.fixture(scope="module")
-def gateway(module_database_url: str) -> Iterator[tuple[str, Sample]]:
+def gateway(module_database_url: str) -> Iterator[tuple[str, SampleHistory]]:
     """The address of a gateway and what is in it."""
     if find_spec("schemathesis") is None:
         lacking("schemathesis is not installed: pip install 'callback-gateway[test]'")
@@ -50,7 +50,7 @@ def gateway(module_database_url: str) -> Iterator[tuple[str, Sample]]:
 @pytest.mark.parametrize("examples", [50, pytest.param(200, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("configuration", CONFIGURATIONS.values(), ids=CONFIGURATIONS.keys())
 def test_schemathesis_finds_nothing(
-    gateway: tuple[str, Sample], configuration: str, examples: int, tmp_path: Path
+    gateway: tuple[str, SampleHistory], configuration: str, examples: int, tmp_path: Path
 ) -> None:
     address, sample = gateway
     file = tmp_path / "schemathesis.toml"

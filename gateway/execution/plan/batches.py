@@ -81,4 +81,4 @@ class EdgeBatch:
         return self.page.cursors_of(range(self.size))
 
 
-Batch = RowBatch | DictBatch | ObjectBatch | EdgeBatch
+ColumnBatch = RowBatch | DictBatch | ObjectBatch | EdgeBatch

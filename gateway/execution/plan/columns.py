@@ -21,11 +21,11 @@ Values = Sequence[Any]
 Write = Callable[[Values], Values]
 Check = Callable[[Values], None]
 
-JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))  # as every answer is written
+JSON_WRITER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))  # as every answer is written
 
 ENCODER = Encoder()
 
-zone_of = attrgetter("tzinfo")
+tzinfo_of = attrgetter("tzinfo")
 
 
 class Unplannable(Exception):
@@ -43,7 +43,7 @@ def writer(type_: GraphQLLeafType, nullable: bool) -> Write:
             return [names[value] for value in values]
 
         return _among_nulls(write_names) if nullable else write_names
-    if type_.name == "JSON":
+    if type_.name == "JSON_WRITER":
         return _among_nulls(_json) if nullable else _json
     if type_.name not in KINDS:
         raise Unplannable(type_.name)
@@ -97,13 +97,13 @@ def _times(values: Values) -> Values:
 
 def are_utc(times: Values) -> bool:
     """Whether JSON's writer makes of the times what `format_time` does."""
-    return set(map(zone_of, times)) <= {UTC}
+    return set(map(tzinfo_of, times)) <= {UTC}
 
 
 def _json(values: Values) -> Values:
     if None in values:
         raise Unplannable("null")
-    return [value if type(value) is Raw else Raw(JSON.encode(value).encode()) for value in values]
+    return [value if type(value) is Raw else Raw(JSON_WRITER.encode(value).encode()) for value in values]
 
 
 KINDS: dict[str, type] = {

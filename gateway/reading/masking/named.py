@@ -27,12 +27,12 @@ from gateway.reading.masking.values import (
     Replacement,
     after_brackets,
     closing,
-    masked,
+    masked_value,
     unpunctuated,
 )
 
-LONGEST = 100  # characters of a name before and after the word that makes it a credential's
-LETTERS = re.compile(r"[\w.%-]*+")
+LONGEST_NAME = 100  # characters of a name before and after the word that makes it a credential's
+NAME_LETTERS = re.compile(r"[\w.%-]*+")
 # Percent-encoded, what is no part of a name: quotes, separators, brackets.
 ENCODED_MARK = re.compile(r"%(?:25)*(?:2[0-9A-CFac-f]|3[A-Fa-f]|5[BDbd]|7[BDbd])")
 ENDS_LINE_START = re.compile(r"(?:\A|[\r\n])([ \t<>*#|-]*+)\Z")
@@ -95,7 +95,7 @@ NEAREST_END = 1000  # characters of an element with children
 # `<string name="password">X`, `<entry key="password">X`.
 NAMED_ELEMENT = re.compile(r"""["'][^<>]{0,200}+>(?:\s*+<value>)?(?:<!\[CDATA\[)?\s*+""")
 # `</td><td>`, `</b>:`: what stands between a name that is marked up and its value.
-TAGS = re.compile(
+TAG_NAMES = re.compile(
     r"\s*+(?P<mark>[:=]?+)\s*+(?P<closed>(?:</\w++\s*+>\s*+)++)(?P<after>[:=]?+)\s*+"
     r"(?P<opened>(?:<(?![/!])[^<>]*+>\s*+)*+)"
 )
@@ -130,7 +130,7 @@ LOOKED_UP = re.compile(rf"\b(?:{'|'.join(sorted(LOOKUP))})[ ]\Z", re.IGNORECASE)
 WORD_OR_MARK = re.compile(r"[a-z_]{1,20}|[^\w\s]{1,3}", re.IGNORECASE)
 ITEM = re.compile(r'"((?:[^"\\]|\\.)*+)"')
 FIRST_WORD = re.compile(r"\s++(?:-[ ]++)?")
-ODD = re.compile(
+ODD_NAMES = re.compile(
     r"\b(?:unexpected|unknown|illegal|missing|duplicate|unrecognized|undefined|invalid|bad|no such|unsupported|extra"
     r"|reserved|expected|foreign|primary)\s+[\"'`]?\Z",
     re.IGNORECASE,
@@ -142,8 +142,8 @@ Found = Sequence[Replacement] | None
 
 def named(text: str, start: int, end: int, in_url: bool = False) -> Iterator[Replacement]:
     """Mask the value that a name in this text has, where a credential's word in it stands from `start` to `end`."""
-    begin = start - LETTERS.match(text[max(0, start - LONGEST) : start][::-1]).end()  # type: ignore[union-attr]
-    end = LETTERS.match(text, end, end + LONGEST).end()  # type: ignore[union-attr]
+    begin = start - NAME_LETTERS.match(text[max(0, start - LONGEST_NAME) : start][::-1]).end()  # type: ignore[union-attr]
+    end = NAME_LETTERS.match(text, end, end + LONGEST_NAME).end()  # type: ignore[union-attr]
     name = text[begin:end]
     if "%" in name:
         marks = [mark.span() for mark in ENCODED_MARK.finditer(name)]
@@ -185,7 +185,7 @@ def _label(text: str, begin: int, end: int, name: str) -> Found:
     labelled = LABELLED.match(near, ends[-1]) if ends else None
     if labelled and not explains(labelled["value"]):
         at = begin - len(near)
-        return [(at + labelled.start("value"), at + labelled.end("value"), masked(labelled["value"]))]
+        return [(at + labelled.start("value"), at + labelled.end("value"), masked_value(labelled["value"]))]
     if (found := NAMED_ELEMENT.match(text, end)) and ASSIGNED.match(text, end) is None:
         return _content(text, found.end(), name)
     return None
@@ -235,7 +235,7 @@ def _line(text: str, begin: int, start: int, name: str, indent: int) -> Found:
     if line is None or _is_shown(text, begin, name, line[0]):
         return ()
     lines = _continued(text, line.end(), indent)
-    return [(start, lines[1], masked(line[0]))] if lines else _bare(text, start, name, "", LINE_VALUE)
+    return [(start, lines[1], masked_value(line[0]))] if lines else _bare(text, start, name, "", LINE_VALUE)
 
 
 def _word(text: str, begin: int, start: int, name: str, separator: str) -> Found:
@@ -264,7 +264,7 @@ def _quoted(text: str, start: int, is_shown: Callable[[str], bool] = lambda _: F
     value = text[opening.end() : end]
     if end < len(text) and is_shown(value):
         return ()
-    return [(start, after, opening[0] + masked(value) + text[end:after])]
+    return [(start, after, opening[0] + masked_value(value) + text[end:after])]
 
 
 def _bare(text: str, start: int, name: str, quote: str, pattern: re.Pattern[str]) -> list[Replacement]:
@@ -282,7 +282,7 @@ def _bare(text: str, start: int, name: str, quote: str, pattern: re.Pattern[str]
         COUNTS.fullmatch(name) or (name.lower() == "pass" and len(number[0]) < 4)  # of tests
     ):
         return []
-    return [(start, start + len(value), quote + masked(value) + quote)]
+    return [(start, start + len(value), quote + masked_value(value) + quote)]
 
 
 def _is_shown(text: str, begin: int, name: str, value: str) -> bool:
@@ -294,9 +294,9 @@ def _is_shown(text: str, begin: int, name: str, value: str) -> bool:
     if is_strong(name):
         return False
     near = text[max(0, begin - 20) : begin]
-    if WORD_OR_MARK.fullmatch(value) and ODD.search(near):
+    if WORD_OR_MARK.fullmatch(value) and ODD_NAMES.search(near):
         return True
-    if name.lower() not in {"key", "keys"} or len(value) > LONGEST:
+    if name.lower() not in {"key", "keys"} or len(value) > LONGEST_NAME:
         return False
     names = is_credential(value) and not looks_secret(value)
     return (finds(value) and not near.lower().endswith(("api ", "api-"))) or (
@@ -355,12 +355,12 @@ def _content(text: str, start: int, name: str) -> Found:
         return ()
     value = content[0]
     shown = content.end() < len(text) and (explains(value) or (name.lower() == "key" and finds(value)))
-    return () if shown else [(start, content.end(), masked(value))]
+    return () if shown else [(start, content.end(), masked_value(value))]
 
 
 def _cell(text: str, _begin: int, end: int, name: str) -> Found:
     """The value in the cell, or behind the mark-up, that follows a name: `<td>password</td><td>X`, `<b>Key</b>: X`."""
-    tags = TAGS.match(text, end)
+    tags = TAG_NAMES.match(text, end)
     if tags is None or not (tags["mark"] or tags["after"] or CELL.match(tags["closed"])):
         return None
     content = CONTENT.match(text, tags.end())

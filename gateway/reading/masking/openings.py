@@ -16,7 +16,7 @@ import hyperscan
 from gateway.reading.masking.names import ENDINGS, FOREIGN, WORDS
 from gateway.reading.masking.tokens import FORMS, ISSUERS, SHAPES
 
-MOST = 1_500  # places in one text; what follows the last is masked whole
+MOST_OPENINGS = 1_500  # places in one text; what follows the last is masked whole
 
 
 class Kind(IntEnum):
@@ -35,10 +35,10 @@ class Kind(IntEnum):
     REST = auto()  # too many places: everything from here on
 
 
-Place = tuple[int, int, Kind]
+Opening = tuple[int, int, Kind]
 
 # Programs and options that take a password without a name.
-COMMANDS = (
+COMMAND_WORDS = (
     *(r"\s(?:-u|-U|-a|--user|--proxy-user|--auth|--user-password)[\s=]", r"\bmysql", r"\bmariadb", r"\bsshpass\b"),
     *(r"\bredis-cli\b", r"\bldap[a-z]+ ", r"\bsmbclient\b", r"\bmongo", r"\bsqlcmd\b", r"\bdocker login\b"),
     *(r"\bsqlplus\b", r":thin:", r":oci:", r"\bpass:", r"\bpodman login\b", r"\bhelm registry login\b", r"\bbcp\b"),
@@ -72,7 +72,7 @@ def _patterns() -> list[tuple[str, int, Kind]]:
         # What is left of one at the end of a text that was cut.
         *((f"(?:{shape.prefix}){shape.letters}{{6,{shape.length}}}\\z", EXACTLY, Kind.TOKEN) for shape in SHAPES),
         *((form.pattern, EXACTLY, Kind.TOKEN) for form in FORMS),
-        *((command, CASELESS, Kind.COMMAND) for command in COMMANDS),
+        *((command, CASELESS, Kind.COMMAND) for command in COMMAND_WORDS),
         *((call, CASELESS, Kind.CALL) for call in CALLS),
     ]
 
@@ -96,24 +96,24 @@ def _automaton() -> tuple[hyperscan.Database, list[Kind]]:
 _scratches = threading.local()  # what a scan writes to: one for each thread
 
 
-def places(text: str) -> list[Place]:
+def places(text: str) -> list[Opening]:
     """Where something begins, where its beginning ends, and what; from left to right, the longest of several first."""
     database, kinds = _automaton()
     try:
         scratch = _scratches.own
     except AttributeError:
         scratch = _scratches.own = hyperscan.Scratch(database)
-    found: list[Place] = []
+    found: list[Opening] = []
 
     def keep(pattern: int, start: int, end: int, _flags: int, _context: object) -> bool:
         found.append((start, end, kinds[pattern]))
-        return len(found) > MOST
+        return len(found) > MOST_OPENINGS
 
     # One byte for each character: what is not ASCII is in no pattern.
     try:
         database.scan(text.encode("ascii", "replace"), match_event_handler=keep, scratch=scratch)
     except hyperscan.ScanTerminated:
-        found[MOST:] = [(found[MOST][0], found[MOST][1], Kind.REST)]
+        found[MOST_OPENINGS:] = [(found[MOST_OPENINGS][0], found[MOST_OPENINGS][1], Kind.REST)]
     if not text.isascii():
         found += _abroad(text)
     if len(found) > 1:
@@ -121,13 +121,13 @@ def places(text: str) -> list[Place]:
     return found
 
 
-def _abroad(text: str) -> list[Place]:
+def _abroad(text: str) -> list[Opening]:
     """Names that are not written in ASCII."""
     lower = text.lower()
     if not any(word in lower for word in FOREIGN):
         return []
-    return [(*word.span(), Kind.NAME) for word in islice(ABROAD.finditer(text), MOST)]
+    return [(*word.span(), Kind.NAME) for word in islice(ABROAD.finditer(text), MOST_OPENINGS)]
 
 
-def _order(place: Place) -> tuple[int, int]:
+def _order(place: Opening) -> tuple[int, int]:
     return place[0], -place[1]

@@ -24,14 +24,14 @@ PROSE = (
     r"(?!(?:access|and|auth|authentication|authorization|credentials?|format|header|info|is|not|or|plan|scheme|tier"
     r"|tokens?|was)(?=[.,:;!?)]*(?:\s|\Z|[\"'<]))|(?:realm|scope|charset|error\w*|resource\w*)=)"
 )
-BEARER = re.compile(rf"(?i:bearer)(?:\s|%20|\+)++(?i:{PROSE})([^\s\"'`<>,;\\]++)")
+BEARER_IN_PROSE = re.compile(rf"(?i:bearer)(?:\s|%20|\+)++(?i:{PROSE})([^\s\"'`<>,;\\]++)")
 BASIC = re.compile(rf"(?i:basic)(?:\s|%20|\+)++(?i:{PROSE})(?=[a-z]*+[A-Z0-9+/=])([\w+/-]{{4,}}=*+)")
 LETTERS = re.compile(r"[\w.+-]*+")
 TAIL = re.compile(r"[\w+/=~-]*+(?:[.:|][\w+/=~-]+)*+")
 ISSUED = re.compile(r"(?=[a-z_-]{0,40}[A-Z0-9])[\w+/=-]{4,}(?:\.[\w-]+)*+")
 LEADING = re.compile(r"[A-Za-z0-9]")
 # What follows the `@` behind `user:password`.
-HOST = re.compile(
+HOST_IN_TEXT = re.compile(
     r"(?:tcp|udp|unix|cloudsql)?\(|(?:[\w-]+(?:\.[\w-]+)*|\[[0-9A-Fa-f:]+\])(?::[0-9]|/)|localhost\b|[0-9]{1,3}(?:\.[0-9]{1,3}){3}\b"
 )
 ADDRESSES = frozenset({"mailto", "email", "mail", "from", "to", "cc", "bcc", "contact", "sip", "acct", "xmpp", "by"})
@@ -66,7 +66,7 @@ def _private_key(text: str, start: int, _end: int) -> Iterator[Replacement]:
 
 
 def _scheme(text: str, start: int, _end: int) -> Iterator[Replacement]:
-    if found := BEARER.match(text, start) or BASIC.match(text, start):
+    if found := BEARER_IN_PROSE.match(text, start) or BASIC.match(text, start):
         yield *found.span(1), MASK
 
 
@@ -75,7 +75,7 @@ def _userinfo(text: str, start: int, end: int) -> Iterator[Replacement]:
     password = text[start + 1 : end - 1]
     if not user or user in ADDRESSES or password.startswith(MASK):
         return
-    if HOST.match(text, end) or looks_secret(password):
+    if HOST_IN_TEXT.match(text, end) or looks_secret(password):
         yield start + 1, end - 1, MASK
 
 

@@ -17,8 +17,8 @@ from gateway.reading.masking.services import HOOKS, SERVICES, Service
 from gateway.reading.masking.tokens import FORMS, ISSUERS
 from gateway.reading.masking.values import Replacement, replaced, unpunctuated
 
-REMEMBERED = 10_000  # URLs, of at most
-LONGEST = 4096  # characters; what is behind them is masked
+URLS_REMEMBERED = 10_000  # URLs, of at most
+LONGEST_URL = 4096  # characters; what is behind them is masked
 LONGEST_REMEMBERED = 300  # characters
 DEEPEST = 2  # URLs in URLs; what is deeper counts as a secret
 
@@ -61,7 +61,7 @@ def _by_domain() -> dict[str, list[tuple[Service, re.Pattern[str]]]]:
     return known
 
 
-KNOWN = _by_domain()
+KNOWN_SERVICES = _by_domain()
 
 
 def mask_url(url: str) -> str:
@@ -84,7 +84,7 @@ def _mask_url(url: str) -> str:
     return start[0] + _mask_location(location)
 
 
-_remembered = lru_cache(maxsize=REMEMBERED)(_mask_url)
+_remembered = lru_cache(maxsize=URLS_REMEMBERED)(_mask_url)
 
 
 def mask_host(host: str | None) -> str | None:
@@ -109,8 +109,8 @@ def located(text: str, start: int, _end: int, depth: int = 0) -> Iterator[Replac
 
 def _mask_location(location: str, cut: bool = False, depth: int = 0) -> str:
     """Mask what follows a URL's scheme; `cut` where it may be the beginning of a longer one."""
-    if len(location) > LONGEST:
-        return _mask_location(location[:LONGEST], True, depth) + MASK
+    if len(location) > LONGEST_URL:
+        return _mask_location(location[:LONGEST_URL], True, depth) + MASK
     slashes, host_and_user, rest = _parts(location)
     authority = AUTHORITY.fullmatch(host_and_user)
     if authority is None:
@@ -130,7 +130,7 @@ def _parts(location: str) -> tuple[str, str, str]:
 
 
 def _services(host: str) -> Iterator[tuple[Service, re.Pattern[str]]]:
-    for service, path in KNOWN.get(".".join(host.rstrip(".").split(".")[-2:]), ()):
+    for service, path in KNOWN_SERVICES.get(".".join(host.rstrip(".").split(".")[-2:]), ()):
         if host == service.domain or host.endswith("." + service.domain):
             yield service, path
 
@@ -154,8 +154,8 @@ def _mask_known(host: str, rest: str, cut: bool, depth: int) -> str:
 
 def _mask_path(location: str, cut: bool = False, depth: int = 0) -> str:
     """Mask the segments of a path, and the parameters after it."""
-    if len(location) > LONGEST:
-        return _mask_path(location[:LONGEST], True, depth) + MASK
+    if len(location) > LONGEST_URL:
+        return _mask_path(location[:LONGEST_URL], True, depth) + MASK
     path, parameters = PATH_AND_PARAMETERS.findall(location)[0]
     pieces = SEGMENT.split(path)
     count = len(pieces)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 
 from gateway.reading.masking.names import MASK
-from gateway.reading.masking.openings import Kind, Place, places
+from gateway.reading.masking.openings import Kind, Opening, places
 
 # A part of a text and what stands there instead.
 Replacement = tuple[int, int, str]
@@ -17,7 +17,7 @@ QUOTE = r"""(?:\\*+["'`]|&quot;|&\#3[49];|&\#x2[27];|%2[27])"""
 OPENING = re.compile(rf"[bBrRuU]{{0,2}}({QUOTE})", re.VERBOSE)
 # What matters within brackets: brackets, and quotes with the backslashes before them.
 BRACKET = re.compile(r"""[\[{(\]})]|\\++["']?|["']""")
-MARKS = {quote: re.compile(rf"\\++{quote}?|{quote}") for quote in "\"'`"}
+QUOTE_MARKS = {quote: re.compile(rf"\\++{quote}?|{quote}") for quote in "\"'`"}
 # An authorization scheme before its credentials, which is shown.
 SCHEMES = r"(?:Bearer|Basic|Digest|Token|ApiKey|Negotiate|NTLM|OAuth|HMAC|AWS4-HMAC-SHA256)"
 SCHEME = re.compile(rf"{SCHEMES}(?:\s|%20|\+)++(?=\S)", re.IGNORECASE)
@@ -33,7 +33,7 @@ def replaced(text: str, handlers: Mapping[Kind, Handler]) -> str:
     return text if not found else _replaced(text, found, handlers)
 
 
-def _replaced(text: str, found: Iterable[Place], handlers: Mapping[Kind, Handler]) -> str:
+def _replaced(text: str, found: Iterable[Opening], handlers: Mapping[Kind, Handler]) -> str:
     parts: list[str] = []
     done = 0
     for start, end, kind in found:
@@ -60,7 +60,7 @@ def unpunctuated(value: str) -> str:
     return value[:-3] + value[-3:].rstrip(PUNCTUATION)
 
 
-def masked(value: str) -> str:
+def masked_value(value: str) -> str:
     """The mask for a value, after the scheme of an authorization; nothing for nothing."""
     scheme = SCHEME.match(value)
     return (scheme[0] if scheme else "") + MASK if value.strip() else value
@@ -68,11 +68,11 @@ def masked(value: str) -> str:
 
 def closing(text: str, quote: str, start: int) -> tuple[int, int]:
     """Where the closing quote of a string begins and ends; the end of the text where there is none."""
-    if quote[-1] not in MARKS:
+    if quote[-1] not in QUOTE_MARKS:
         end = text.find(quote, start)
         return (len(text), len(text)) if end < 0 else (end, end + len(quote))
     escapes = len(quote) - 1
-    for mark in islice(MARKS[quote[-1]].finditer(text, start), MOST_MARKS):
+    for mark in islice(QUOTE_MARKS[quote[-1]].finditer(text, start), MOST_MARKS):
         before = len(mark[0]) - 1
         if not mark[0].endswith(quote[-1]):
             continue

@@ -52,7 +52,7 @@ from gateway.execution.batches import DictBatch, ObjectBatch, PageBatch, Parents
 from gateway.execution.columns import ENCODER, Unplannable, Values, Write, writer
 from gateway.execution.documents import Operation
 from gateway.reading.loaders import NodeById, Question, Reader, RowById, RowsOf
-from gateway.reading.masking import AWAY
+from gateway.reading.masking import AWAY, mask_text, mask_texts
 from gateway.reading.pages import Page
 from gateway.schema.connections import Connection, PageArguments, PageInfo
 from gateway.schema.context import Context
@@ -279,8 +279,10 @@ class Masked(Later):
         # Most pages have no secret, and are left as they are: 800 values cost 40 µs then.
         return self.write([hidden.get(text, text) for text in values] if hidden else values)
 
-    def _hidden(self, texts: Iterable[str]) -> dict[str, str]:
+    def _hidden(self, texts: Collection[str]) -> dict[str, str]:
         """What is shown for each text that has a secret in it."""
+        if self.mask is mask_text:
+            return mask_texts(texts)
         return {text: shown for text in texts if (shown := self.mask(text)) != text}
 
     def _trees(self, values: Values) -> Values:

@@ -5,7 +5,7 @@ read path, so that a selection runs those which do side by side, after all other
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
 from types import NoneType
@@ -17,7 +17,7 @@ from graphql.execution.values import VariableValues
 from gateway.execution.plan.arguments import Arguments
 from gateway.execution.plan.batches import ColumnBatch, DictBatch, ObjectBatch, RowBatch
 from gateway.execution.plan.columns import Unplannable, Values, Write
-from gateway.reading.masking import AWAY
+from gateway.reading.masking import AWAY, mask_text, mask_texts
 from gateway.reading.previews import Preview, Wanted
 from gateway.reading.questions import NodeById, RowById, RowsOf
 from gateway.reading.reader import Reader
@@ -231,8 +231,10 @@ class MaskedField(PlannedField):
         # Most pages have no secret, and are left as they are: 800 values cost 40 us then.
         return [hidden.get(text, text) for text in values] if hidden else values
 
-    def _hidden(self, texts: Iterable[str]) -> dict[str, str]:
+    def _hidden(self, texts: Collection[str]) -> dict[str, str]:
         """What is shown for each text that has a secret in it."""
+        if self.mask is mask_text:
+            return mask_texts(texts)
         return {text: shown for text in texts if (shown := self.mask(text)) != text}
 
 

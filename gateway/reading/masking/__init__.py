@@ -7,7 +7,7 @@ is masked there, `commands` what no name gives away but its place, and `structur
 
 from gateway.reading.masking.names import MASK
 from gateway.reading.masking.structured import mask_json
-from gateway.reading.masking.text import mask_text
+from gateway.reading.masking.text import mask_text, mask_texts
 from gateway.reading.masking.urls import mask_host, mask_url
 
 AWAY = 16_384  # characters: the worst of them take 10 ms or more, and longer texts are masked beside the event loop
@@ -18,4 +18,4 @@ def is_soon(value: object) -> bool:
     return isinstance(value, str) and len(value) <= AWAY
 
 
-__all__ = ["AWAY", "MASK", "is_soon", "mask_host", "mask_json", "mask_text", "mask_url"]
+__all__ = ["AWAY", "MASK", "is_soon", "mask_host", "mask_json", "mask_text", "mask_texts", "mask_url"]

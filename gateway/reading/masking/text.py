@@ -6,12 +6,12 @@ stay readable: they are what one looks for in a log.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from gateway.reading.masking.commands import called, commanded
 from gateway.reading.masking.named import named
 from gateway.reading.masking.names import MASK, looks_secret
-from gateway.reading.masking.openings import Kind
+from gateway.reading.masking.openings import Kind, in_which
 from gateway.reading.masking.urls import located
 from gateway.reading.masking.values import Handler, Replacement, replaced
 
@@ -42,6 +42,11 @@ def mask_text(text: str) -> str:
     return replaced(text, HANDLERS)
 
 
+def mask_texts(texts: Collection[str]) -> dict[str, str]:
+    """What `mask_text` makes of those texts that it changes."""
+    return {text: masked for text in in_which(texts) if (masked := mask_text(text)) != text}
+
+
 def _token(text: str, start: int, end: int) -> Iterator[Replacement]:
     before = text[start - 1 : start]
     if (
@@ -51,6 +56,7 @@ def _token(text: str, start: int, end: int) -> Iterator[Replacement]:
         and not text.startswith("eyJ", start)
     ):
         return
+    end -= text[end - 1] == "\0"
     last = TAIL.match(text, end).end()  # type: ignore[union-attr]
     yield start, last, MASK
 

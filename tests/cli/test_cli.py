@@ -19,7 +19,7 @@ from gateway import __version__
 from gateway.cli import server
 from gateway.schema.query import sdl
 from gateway.writing.demo import SampleHistory
-from tests.support.commands import command, run, run_alone, running
+from tests.support.commands import command, has_ended, run, run_alone, running
 from tests.support.rows import OURS, THEIRS, identifier
 
 BATCH = identifier(0xBA, 1)
@@ -241,10 +241,10 @@ def test_a_demo_on_postgresql_ends_with_its_server() -> None:
             (body,) = re.findall(r"-d '(.*)'", said)
             assert len(ask(f"{address}/graphql", json.loads(body))["data"]["batch"]["callbackDeliveries"]) == 2
             (pid_file,) = folder.glob("gateway-demo-*/data/postmaster.pid")
-            server = psutil.Process(int(pid_file.read_text().split()[0]))
+            process_of_server = psutil.Process(int(pid_file.read_text().split()[0]))
             process.send_signal(signal.SIGINT)
             assert process.wait(30) == 0
-        assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
+        assert has_ended(process_of_server)
         assert not list(folder.glob("gateway-demo-*"))
 
 

@@ -7,6 +7,7 @@ Each file of `golden/` is a request, a line of dashes, and its answer; lines end
 import asyncio
 import socket
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -117,6 +118,8 @@ def test_answer_is_the_golden_one(gateway: tuple[str, int], issuer: Issuer, file
     request, answer = file.read_text(encoding="utf-8").removesuffix("\n").split(RULE)
     for name, token in tokens(issuer).items():
         request = request.replace(name, token)
+    # Python 3.13 calls 422 by its newer name, as any server may: HTTP gives the phrase no meaning.
+    answer = answer.replace("422 Unprocessable Entity", f"422 {HTTPStatus(422).phrase}")
     assert exchange(gateway, request) == answer
 
 

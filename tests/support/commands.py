@@ -5,11 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from threading import Thread
 from unittest.mock import patch
+
+import psutil
 
 from gateway.cli import main
 
@@ -93,3 +96,12 @@ def running(
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # with whatever outlived it, which would keep the pipes open
         process.communicate()
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Whether it ends soon; where nobody asks for its status, as in a container, something of it stays."""
+    until = time.monotonic() + SECONDS
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > until:
+            return False
+    return True

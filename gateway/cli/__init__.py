@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
-from gateway.cli import dashboard, doctor, files, keys, schema, server
+from gateway.cli import dashboard, doctor, files, keys, schema, server, settings
 from gateway.errors import GatewayError
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.command("migrate")(schema.migrate)
 app.command("doctor")(doctor.doctor)
 app.command("schema")(schema.schema)
 app.command("dashboard")(dashboard.dashboard)
+app.command("settings")(settings.settings)
 
 
 def _print_version(asked: bool) -> None:

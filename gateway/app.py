@@ -1,5 +1,6 @@
 """The only place where the parts meet."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -40,6 +41,7 @@ from gateway.observability.metrics import PUBLISHED_SECONDS, Metrics
 from gateway.observability.recorder import Recorder
 from gateway.reading.filters import CallbackDeliveryFilter, TextFilter
 from gateway.reading.health import FAILED
+from gateway.reading.masking import mask_text
 from gateway.reading.pages import Order, Slice
 from gateway.reading.questions import PageOf
 from gateway.reading.reader import Reader
@@ -95,6 +97,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         try:
+            await asyncio.to_thread(mask_text, "")  # makes its automaton, before a request waits for it
             credentials.has_keys = await make_ready(settings, database, keys)
             await credentials.open()
             if settings.is_development and credentials.has_keys:
@@ -174,7 +177,7 @@ def databases_of(settings: Settings) -> tuple[Database, Database]:
     )
     if settings.keys_database_url is None:
         return rows, rows
-    return rows, Database(settings.keys_database_url, KEYS_POOL_SIZE, **waits)
+    return rows, Database(settings.keys_database_url, KEYS_POOL_SIZE, setting="GATEWAY_KEYS_DATABASE_URL", **waits)
 
 
 async def make_ready(settings: Settings, rows: Database, keys: Database) -> bool:

@@ -22,6 +22,7 @@ from tests.support.machine import lacking
 from tests.support.servers import close as close_servers
 from tests.support.servers import shared_server
 
+SECONDS_TO_SEARCH = 800  # that a thorough test may take
 LEFT = pytest.StashKey[list[str]]()
 """Threads that were still running when their process had run its last test."""
 
@@ -37,12 +38,14 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what runs on PostgreSQL, so that `-m postgresql` runs it on another version."""
+    """Mark what runs on PostgreSQL, so that `-m postgresql` runs it on another version; give searches their time."""
     for item in items:
         parameters = item.callspec.params.values() if isinstance(item, pytest.Function) and has_parameters(item) else ()
         fixtures = getattr(item, "fixturenames", ())
         if "postgresql" in parameters or "empty_postgres" in fixtures or "postgres_url" in fixtures:
             item.add_marker("postgresql")
+        if item.get_closest_marker("thorough"):
+            item.add_marker(pytest.mark.timeout(SECONDS_TO_SEARCH))
 
 
 def has_parameters(item: pytest.Function) -> bool:

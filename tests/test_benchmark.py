@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from starlette.types import Receive, Scope, Send
 
 from gateway.app import create_app
-from gateway.database.engine import Database, parse_url
+from gateway.database.address import parse_url
+from gateway.database.engine import Database
 from gateway.settings import Profile, Settings
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key
@@ -58,7 +59,7 @@ def address_of(url: str) -> Address:
 
 @pytest.fixture(scope="module")
 def arena(module_database_url: str) -> Iterator[Arena]:
-    url = parse_url(module_database_url).render_as_string(hide_password=False)
+    url = parse_url(module_database_url).url.render_as_string(hide_password=False)
 
     async def furnish() -> None:
         await fill(url, LAYOUT)

@@ -1,7 +1,11 @@
-"""The command line: each command parses, calls and prints. Exit 0 is done, 1 failed with one line, 2 wrong usage."""
+"""The command line: each command parses, calls and prints. Exit 0 is done, 1 failed with one line, 2 wrong usage.
+
+A command whose reader leaves ends by SIGPIPE, as others in a pipe do.
+"""
 
 import logging
 import os
+import signal
 import sys
 import traceback
 from typing import Annotated
@@ -53,10 +57,22 @@ def main() -> None:
     logging.getLogger("gateway").addHandler(logging.NullHandler())
     try:
         app(prog_name="gateway")
+    except SystemExit as left:
+        if isinstance(left.__context__, BrokenPipeError):  # for which Typer has no word of its own
+            _end_with_the_reader()
+        raise
     except GatewayError as failure:
         _fail(failure.message)
+    except OSError as failure:
+        _fail(": ".join(str(part) for part in (failure.filename, failure.strerror or failure) if part))
     except Exception as failure:  # noqa: BLE001 - no traceback may reach a user
         _fail(f"{type(failure).__name__}: {getattr(failure, 'orig', None) or failure}")
+
+
+def _end_with_the_reader() -> None:
+    """End as any command in a pipe does whose reader has left: by SIGPIPE, without a word; a shell tells 141."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGPIPE)
 
 
 def _fail(reason: str) -> None:
@@ -64,4 +80,8 @@ def _fail(reason: str) -> None:
         traceback.print_exc()
     line = " ".join(reason.split()).encode(errors="backslashreplace").decode()
     typer.echo(line, err=True)
+    try:
+        sys.stdout.flush()
+    except OSError:  # as has been said: Python would say it again, and end with another status
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(1)

@@ -6,7 +6,6 @@ asked in turn and their findings printed.
 
 import asyncio
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,16 +14,16 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.app import databases_of
-from gateway.cli.session import DatabaseUrl, load_settings
+from gateway.cli.session import DatabaseUrl, load_settings, require_file
 from gateway.database.engine import Database
 from gateway.database.migrate import check_revision
-from gateway.database.required import KEYS, ROWS
+from gateway.database.required import KEYS, ROWS, missing
 from gateway.doctor.findings import Finding, Severity, by_severity
 from gateway.doctor.server import inspect_replicas, inspect_surroundings
 from gateway.doctor.statements import inspect_plans
 from gateway.doctor.tables import inspect_tables
 from gateway.doctor.values import inspect_values
-from gateway.errors import DatabaseUnavailable, OperatorError, SchemaBehind
+from gateway.errors import OperatorError, SchemaBehind
 from gateway.http.tokens import tokens_of
 from gateway.settings import Settings
 
@@ -58,7 +57,7 @@ async def examine(settings: Settings) -> tuple[str, list[Finding]]:
     """The database's version and all findings, heaviest first; `DatabaseUnavailable` where it does not answer."""
     rows, keys = databases_of(settings)
     for each in (rows, keys):
-        _require_file(each)
+        require_file(each)
     try:
         version, findings = await _look(rows, settings)
         findings += await inspect_tables(rows, ROWS)
@@ -69,19 +68,14 @@ async def examine(settings: Settings) -> tuple[str, list[Finding]]:
                 _of_keys(found) for found in [*(await _look(keys, settings))[1], *await inspect_tables(keys, KEYS)]
             ]
         if all(found.weight is not Severity.ERROR for found in findings):
+            await missing(rows, ROWS)  # after which optional columns that are not there are known
             findings += await inspect_plans(rows)
             findings += await inspect_values(rows)
         findings += await inspect_replicas(rows)
     finally:
         for opened in {rows, keys}:
             await opened.close()
-    return version, by_severity(findings)
-
-
-def _require_file(database: Database) -> None:
-    file = database.url.database or ""
-    if database.dialect == "sqlite" and not file.startswith("file:") and not Path(file).is_file():
-        raise DatabaseUnavailable(f"There is no database {file}.")  # opening it would make one
+    return version, by_severity(list(dict.fromkeys(findings)))  # what is said of rows and of keys is said once
 
 
 async def _look(database: Database, settings: Settings) -> tuple[str, list[Finding]]:

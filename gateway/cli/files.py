@@ -1,18 +1,17 @@
 """`gateway import` and `gateway export`."""
 
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated
 from uuid import UUID
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from gateway.cli.output import opened
 from gateway.cli.session import DatabaseUrl, with_database
 from gateway.database.engine import Database
 from gateway.reading.exporting import export_lines
@@ -35,18 +34,24 @@ Instant = Annotated[
 
 
 def import_files(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="`.json` or `.ndjson` files.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...", help="`.json`, `.ndjson` or `.jsonl` files, compressed or not; `-` is stdin."
+        ),
+    ],
     organization: Organization,
     database_url: DatabaseUrl = None,
 ) -> None:
     """Import batches or deliveries: a file whole or not at all.
 
     A .ndjson file has batches, as the export writes them; a .json file has deliveries, as the REST endpoint answers.
+    What has no such name, as stdin and pipes, is the one or the other by its first character.
     """
 
     async def work(database: Database) -> None:
         for path in files:
-            with _bar(path.name, path.stat().st_size if path.is_file() else None) as advance:
+            with _bar(path.name, _size(path)) as advance:
                 added = await import_file(database, path, str(organization), advance)
             typer.echo(
                 f"{path}: added {added.batches} batches, {added.deliveries} deliveries, {added.attempts} attempts; "
@@ -61,7 +66,10 @@ def export(
     batch: Annotated[list[UUID] | None, typer.Option(help="Only this batch; may be repeated.")] = None,
     since: Instant = None,
     until: Instant = None,
-    output: Annotated[Path | None, typer.Option(help="The file to write; otherwise stdout.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="What to write to, such as a file, which is replaced when all is there; otherwise stdout."),
+    ] = None,
     database_url: DatabaseUrl = None,
 ) -> None:
     """Export batches as the NDJSON that the import takes.
@@ -71,29 +79,17 @@ def export(
     batch_ids = [str(id_) for id_ in batch] if batch else None
 
     async def work(database: Database) -> None:
-        with _bar("export", None) as advance, _written(output) as file:
+        with _bar("export", None) as advance, opened(output) as file:
             async for piece in export_lines(database, str(organization), batch_ids, since, until):
                 file.write(piece)
                 advance(len(piece))
 
-    with_database(database_url, work)
+    with_database(database_url, work, must_exist=True)
 
 
-@contextmanager
-def _written(path: Path | None) -> Iterator[IO[bytes]]:
-    """Standard output, or a file that appears under its name when all of it is there, and not before."""
-    if path is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            yield file
-            file.close()
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink()
-            raise
+def _size(path: Path) -> int | None:
+    """How many bytes will be read, where that is known."""
+    return path.stat().st_size if path.is_file() and path.suffix in {".json", ".ndjson", ".jsonl"} else None
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """`gateway keys`: create, list and revoke API keys."""
 
+import sys
 from typing import Annotated
 from uuid import UUID
 
@@ -26,8 +27,15 @@ def create(
     ] = None,
     database_url: KeysUrl = None,
 ) -> None:
-    """Make a key and print it. It is shown this once."""
-    typer.echo(with_keys(database_url, lambda database: create_key(database, str(organization), name, scope or [READ])))
+    """Make a key and print it. It is shown this once; where it cannot be printed, there is none."""
+    with_keys(
+        database_url, lambda database: create_key(database, str(organization), name, scope or [READ], shown=_print_now)
+    )
+
+
+def _print_now(token: str) -> None:
+    typer.echo(token)
+    sys.stdout.flush()
 
 
 @app.command("list")
@@ -51,7 +59,7 @@ def list_(
                 for time in (key.created_at, key.last_used_at, key.revoked_at)
             ),
         )
-        for key in with_keys(database_url, lambda database: list_keys(database, wanted))
+        for key in with_keys(database_url, lambda database: list_keys(database, wanted), must_exist=True)
     ]
     console = Console()
     if not console.is_terminal:
@@ -67,5 +75,5 @@ def list_(
 @app.command("revoke")
 def revoke(key: Annotated[UUID, typer.Argument(metavar="ID")], database_url: KeysUrl = None) -> None:
     """Make a key useless from now on."""
-    with_keys(database_url, lambda database: revoke_key(database, str(key)))
+    with_keys(database_url, lambda database: revoke_key(database, str(key)), must_exist=True)
     typer.echo(f"{key} is revoked")

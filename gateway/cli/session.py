@@ -13,7 +13,7 @@ from sqlalchemy import Table
 from gateway.database.engine import Database
 from gateway.database.migrate import prepare
 from gateway.database.required import KEYS, ROWS
-from gateway.errors import OperatorError
+from gateway.errors import DatabaseUnavailable, OperatorError
 from gateway.settings import Settings
 
 T = TypeVar("T")
@@ -52,29 +52,44 @@ def variable(name: str) -> str:
     return f"GATEWAY_{name.upper()}"
 
 
-def with_database(database_url: str | None, work: Callable[[Database], Awaitable[T]]) -> T:
-    """Do some work on the database of the rows, whose schema is made ready first."""
+def with_database(database_url: str | None, work: Callable[[Database], Awaitable[T]], *, must_exist: bool = False) -> T:
+    """Do some work on the database of the rows, whose schema is made ready first.
+
+    An SQLite file that is not there is made, unless it `must_exist`: then it is `DatabaseUnavailable`.
+    """
     settings = load_settings({"database_url": database_url})
-    return _with(settings, settings.database_url, ROWS, work)
+    return _with(settings, settings.database_url, ROWS, work, must_exist)
 
 
-def with_keys(database_url: str | None, work: Callable[[Database], Awaitable[T]]) -> T:
-    """Do some work on the database of the API keys, whose schema is made ready first."""
+def with_keys(database_url: str | None, work: Callable[[Database], Awaitable[T]], *, must_exist: bool = False) -> T:
+    """The same, on the database of the API keys."""
     settings = load_settings({"database_url": database_url})
     elsewhere = None if database_url else settings.keys_database_url
-    return _with(settings, elsewhere or settings.database_url, KEYS, work)
+    return _with(settings, elsewhere or settings.database_url, KEYS, work, must_exist)
 
 
 def opened(settings: Settings, url: str) -> Database:
     """The database at a URL that is one of the settings'; that of the keys is in no schema that they name."""
-    schema = None if url == settings.keys_database_url else settings.database_schema
-    return Database(url, settings.database_pool_size, schema=schema)
+    if url == settings.keys_database_url:
+        return Database(url, settings.database_pool_size, setting=variable("keys_database_url"))
+    return Database(url, settings.database_pool_size, schema=settings.database_schema)
 
 
-def _with(settings: Settings, url: str, tables: Sequence[Table], work: Callable[[Database], Awaitable[T]]) -> T:
+def require_file(database: Database) -> None:
+    """Raise `DatabaseUnavailable` where an SQLite database is not there: opening it would make one."""
+    file = database.address.file
+    if file is not None and not file.exists():
+        raise DatabaseUnavailable(f"There is no database {file}.")
+
+
+def _with(
+    settings: Settings, url: str, tables: Sequence[Table], work: Callable[[Database], Awaitable[T]], must_exist: bool
+) -> T:
     async def run() -> T:
         database = opened(settings, url)
         try:
+            if must_exist:
+                require_file(database)
             await prepare(database, tables)
             return await work(database)
         finally:

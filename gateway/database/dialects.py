@@ -439,7 +439,8 @@ def _correlated_rowids(element: _FirstOfEach, compiler: SQLCompiler, **options: 
     options["asfrom"] = False
     ids = compiler.process(rowids.correlate(element.left).scalar_subquery(), **options)
     name = compiler.preparer.quote(lateral.name)
-    return f"{parents} JOIN {compiler.preparer.format_table(table)} AS {name} ON {name}.rowid IN {ids}"
+    rows_by_id = compiler.process(table.alias(lateral.name), asfrom=True)
+    return f"{parents} JOIN {rows_by_id} ON {name}.rowid IN {ids}"
 
 
 def first_of_each(parents: FromClause, rows: AnySelect, name: str) -> tuple[FromClause, FromClause]:

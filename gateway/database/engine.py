@@ -16,30 +16,27 @@ from typing import Any
 
 from asyncpg.exceptions import PostgresError
 from cachetools import TTLCache
-from sqlalchemy import TextClause, event, make_url, text
+from sqlalchemy import TextClause, event, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.caches import CountedCache
+from gateway.database.address import SETTING, Address, parse_url
+from gateway.database.optional import Lacking, read_as_null
 from gateway.database.pool import SECONDS_TO_STOP
 from gateway.database.postgresql import PostgreSQL
 from gateway.database.replicas import Affinity, Replicas
-from gateway.database.sqlite import BUSY_MS, SQLite
+from gateway.database.sqlite import BUSY_MS, SQLite, why_unreadable
 from gateway.database.statements import CompiledStatement
 from gateway.database.types import AnyRow, AnySelect
 from gateway.errors import DatabaseUnavailable, Unavailable
 from gateway.observability.record import exchange
 
-DRIVERS = {
-    "sqlite": "sqlite+aiosqlite",
-    "postgres": "postgresql+asyncpg",
-    "postgresql": "postgresql+asyncpg",
-}
-NOT_FOR_THE_DRIVER = {"prepared_statement_cache_size", "prepared_statement_name_func", "async_fallback"}
 REPLICA_URLS = "GATEWAY_DATABASE_REPLICA_URLS"
 REFUSED = (sqlite3.Error, PostgresError)  # what a statement fails with that the database does not accept
-ONE = text("SELECT 1")
+# SQLite looks into a file when it is asked for something that is in there.
+ALIVE = {"sqlite": text("SELECT count(*) FROM sqlite_master"), "postgresql": text("SELECT 1")}
 STATEMENTS = 2_000  # that a process keeps compiled, each a few kilobytes
 
 
@@ -49,7 +46,7 @@ class Database:
     A reader waits at most `patience` seconds for one of them, else it is `Overloaded`. On PostgreSQL a statement may
     take `statement_seconds`, and `schema` is where tables are looked for, instead of the role's search path; neither
     where `?prepared_statement_cache_size=0` in the URL tells that there is a pooler in transaction mode, such as
-    PgBouncer, which knows neither prepared statements nor settings of a session.
+    PgBouncer, which knows neither prepared statements nor settings of a session. `setting` is where the URL comes from.
 
     `replica_urls` are those of PostgreSQL servers that follow it: they are read instead, while they answer and are no
     more than `max_lag` seconds behind.
@@ -65,8 +62,9 @@ class Database:
         statement_seconds: float | None = None,
         replica_urls: Sequence[str] = (),
         max_lag: float = 30.0,
+        setting: str = SETTING,
     ) -> None:
-        self.url = parse_url(url)
+        self.address = parse_url(url, setting)
         self.schema = schema
         self.engine = self._engine(pool_size)
         self.on_statement: list[Callable[[str], None]] = []
@@ -74,47 +72,60 @@ class Database:
         if self.dialect == "sqlite":
             if replica_urls:
                 raise DatabaseUnavailable(f"{REPLICA_URLS} is for PostgreSQL: SQLite has no replicas.")
-            event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
+            prepare = _prepare_reader if self.address.is_read_only else _prepare_sqlite
+            event.listen(self.engine.sync_engine, "connect", prepare)
             arguments, options = self.engine.dialect.create_connect_args(self.url)
             self.source = SQLite(arguments, options, pool_size, patience=patience)
         else:
             primary, *replicas = (
                 PostgreSQL(
-                    self._address(url),
+                    address.arguments,
                     pool_size,
-                    self._session(url),
+                    self._session(address),
                     statement_seconds=statement_seconds,
                     patience=patience,
-                    pooler=has_pooler(url),
+                    pooler=address.has_pooler,
                 )
-                for url in (self.url, *map(_parse_replica_url, replica_urls))
+                for address in (self.address, *map(_replica_address, replica_urls))
             )
             self.source = Replicas(primary, replicas, max_lag) if replicas else primary
         self.statements: CountedCache[Hashable, CompiledStatement] = CountedCache(STATEMENTS)
+        self.lacking: Lacking = {}
         self.known_large: TTLCache[Hashable, bool] = TTLCache(1_000, ttl=10.0)
         """Statements that gave more rows than are worth reading, for ten seconds."""
 
     def _engine(self, pool_size: int) -> AsyncEngine:
-        session = self._session(self.url)
+        session = self._session(self.address)
         options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "hide_parameters": True}
-        if session:
-            options["connect_args"] = {"server_settings": session}
-        if has_pooler(self.url):
+        if self.dialect == "sqlite":
+            return create_async_engine(self.url, json_serializer=_compact_json, **options)
+        arguments = {**self.address.arguments, **({"server_settings": session} if session else {})}
+        if self.address.has_pooler:
             # asyncpg's own as well: behind PgBouncer the next transaction may find another statement by that name.
-            options["connect_args"] = {"statement_cache_size": 0}
-        return create_async_engine(self.url, json_serializer=_compact_json, **options)
+            arguments |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
+        url = self.url.set(query={})
+        return create_async_engine(url, json_serializer=_compact_json, connect_args=arguments, **options)
 
-    def _session(self, url: URL) -> dict[str, str]:
-        return {} if has_pooler(url) else in_schema(self.dialect, self.schema)
+    def _session(self, address: Address) -> dict[str, str]:
+        return {**address.settings, **({} if address.has_pooler else in_schema(self.dialect, self.schema))}
 
-    def _address(self, url: URL) -> dict[str, Any]:
-        _, options = self.engine.dialect.create_connect_args(url)
-        return {name: value for name, value in options.items() if name not in NOT_FOR_THE_DRIVER}
+    @property
+    def url(self) -> URL:
+        """The URL as SQLAlchemy has it."""
+        return self.address.url
 
     @property
     def dialect(self) -> str:
         """`sqlite` or `postgresql`."""
         return self.url.get_backend_name()
+
+    def read_as_null(self, lacking: Lacking) -> None:
+        """From now on these columns, which are not there, are null in every row."""
+        if lacking != self.lacking:
+            self.lacking = lacking
+            read_as_null(self.engine.dialect, lacking)
+            self.statements.clear()
+            self.engine.sync_engine.clear_compiled_cache()
 
     def prepare(self, statement: AnySelect | TextClause) -> CompiledStatement:
         """The statement, compiled for this database."""
@@ -176,10 +187,17 @@ class Database:
     async def check(self) -> None:
         """Raise `DatabaseUnavailable`, in one line, unless the database answers."""
         try:
-            await self.fetch(ONE, newest=True)
+            await self.fetch(ALIVE[self.dialect], newest=True)
         except (*REFUSED, SQLAlchemyError, OSError, Unavailable) as failure:
-            reason = _reason(failure.__cause__ if isinstance(failure, Unavailable) and failure.__cause__ else failure)
-            raise DatabaseUnavailable(f"No database answers at {self.url!r}: {reason}") from failure
+            raise DatabaseUnavailable(f"No database answers at {self.address}: {self._reason(failure)}") from failure
+
+    def _reason(self, failure: BaseException) -> str:
+        """The driver's own words in a line, or what is wrong with the file where SQLite has no word for it."""
+        cause = failure.__cause__ if isinstance(failure, Unavailable) and failure.__cause__ else failure
+        if self.address.file is not None and (why := why_unreadable(self.address.file)) is not None:
+            return why
+        said = str(getattr(cause, "orig", None) or cause).strip().splitlines()
+        return said[0] if said else type(cause).__name__
 
     async def close(self) -> None:
         """Close every connection, after the statements that are being stopped; a silent database is not waited for."""
@@ -187,34 +205,11 @@ class Database:
         await asyncio.wait({asyncio.ensure_future(self.engine.dispose())}, timeout=SECONDS_TO_STOP)
 
 
-def parse_url(url: str, setting: str = "GATEWAY_DATABASE_URL") -> URL:
-    """The URL with the driver that the gateway uses; `DatabaseUnavailable` where it is none that it can use.
-
-    `setting` is where it comes from.
-    """
-    try:
-        parsed = make_url(url)
-        backend = parsed.get_backend_name()
-    except (ArgumentError, NoSuchModuleError, ValueError) as failure:
-        raise DatabaseUnavailable(f"{setting} is not a database URL.") from failure
-    if backend == "sqlite" and parsed.database in {None, "", ":memory:"}:
-        raise DatabaseUnavailable(f"{setting} must name a file: sqlite+aiosqlite:///gateway.db.")
-    driver = DRIVERS.get(backend)
-    if driver is None or ("+" in parsed.drivername and parsed.drivername != driver):
-        raise DatabaseUnavailable(f"{setting} names {parsed.drivername}; use sqlite+aiosqlite or postgresql+asyncpg.")
-    return parsed.set(drivername=driver)
-
-
-def _parse_replica_url(url: str) -> URL:
-    parsed = parse_url(url, REPLICA_URLS)
-    if parsed.get_backend_name() != "postgresql":
-        raise DatabaseUnavailable(f"{REPLICA_URLS} names {parsed.drivername}; use postgresql+asyncpg.")
-    return parsed
-
-
-def has_pooler(url: URL) -> bool:
-    """Whether the URL says that statements must go without names, as behind PgBouncer in transaction mode."""
-    return url.query.get("prepared_statement_cache_size") == "0"
+def _replica_address(url: str) -> Address:
+    address = parse_url(url, REPLICA_URLS)
+    if address.dialect != "postgresql":
+        raise DatabaseUnavailable(f"{REPLICA_URLS} names {address.url.drivername}; use postgresql+asyncpg.")
+    return address
 
 
 def in_schema(dialect: str, schema: str | None) -> dict[str, str]:
@@ -230,17 +225,17 @@ def _compact_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
+def _prepare_sqlite(connection: Any, record: Any) -> None:
     """Readers that do not wait for the writer, references that are enforced."""
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+    _prepare_reader(connection, record)
+
+
+def _prepare_reader(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
     cursor.close()
-
-
-def _reason(failure: BaseException) -> str:
-    """The driver's own words, without SQLAlchemy's frame around them."""
-    original = getattr(failure, "orig", None) or failure
-    return str(original).strip().splitlines()[0] if str(original).strip() else type(original).__name__

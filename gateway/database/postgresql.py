@@ -41,7 +41,7 @@ class PostgreSQL:
         patience: float = 10.0,
         pooler: bool = False,
     ) -> None:
-        self._address = dict(address)
+        self._address = {"timeout": SECONDS_TO_CONNECT, **address}
         self._statements = 0 if pooler else STATEMENTS
         self._session = {"application_name": "callback-gateway", **(session or {})}
         if statement_seconds is not None and not pooler:
@@ -122,7 +122,6 @@ class PostgreSQL:
         """A connection outside the pool, for the caller to close."""
         connection = await asyncpg.connect(
             **self._address,
-            timeout=SECONDS_TO_CONNECT,
             statement_cache_size=self._statements,
             max_cached_statement_lifetime=0,
             server_settings=self._session,

@@ -7,10 +7,12 @@ up nobody, and for `SECONDS_SLOW` it begins there: what is read has no side effe
 
 import asyncio
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import aiosqlite
@@ -154,6 +156,32 @@ def _is_no_utf8(failure: sqlite3.OperationalError) -> bool:
 
 def _any_text(stored: bytes) -> str:
     return str(stored, "utf-8", "replace")
+
+
+def why_unreadable(file: Path) -> str | None:
+    """What the file system knows of a file that SQLite cannot open, for which it always says the same; or None."""
+    if not file.parent.is_dir():
+        return f"there is no folder {file.parent}"
+    if not file.exists():
+        return (
+            None if os.access(file.parent, os.W_OK) else f"there is no file {file}, and its folder may not be written"
+        )
+    if not file.is_file():
+        return f"{file} is no file"
+    if not os.access(file, os.R_OK):
+        return f"{file} may not be read"
+    if _has_wal(file) and not os.access(file.parent, os.W_OK):
+        return (
+            f"{file} keeps a write-ahead log, for which its folder would have to be written: let the gateway write the "
+            "folder, or where nobody writes the file add ?immutable=1 to the URL"
+        )
+    return None
+
+
+def _has_wal(file: Path) -> bool:
+    """Whether the file's header says that it is read and written with a write-ahead log."""
+    with file.open("rb") as opened:
+        return opened.read(20)[18:20] == b"\2\2"
 
 
 def _unavailable(failure: sqlite3.OperationalError) -> Unavailable:

@@ -3,6 +3,11 @@
 Deliveries and attempts repeat their batch's `org_id`: every statement names the organization without a join, every
 list of an organization has an index that leads with it, and a distributed database has one column to place rows by.
 Lists are ordered by `created_at` (attempts of a delivery: `attempt_number`), so these are never null.
+
+What else there is to know of a column stands in its `info`:
+
+- `derived`: it follows from other columns, and is written with them; no file that is exported has it;
+- `optional`: a platform's table may lack it, and then it is null in every row.
 """
 
 from sqlalchemy import (
@@ -69,8 +74,8 @@ batches = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("started_at", UtcDateTime),
     Column("completed_at", UtcDateTime),
-    Column("links", JSON(none_as_null=True)),
-    Column("items", JSON(none_as_null=True)),
+    Column("links", JSON(none_as_null=True), info={"optional": True}),
+    Column("items", JSON(none_as_null=True), info={"optional": True}),
     Index("ix_batches_org", "org_id", "created_at", "id"),
 )
 
@@ -93,8 +98,8 @@ batch_callback_deliveries = Table(
     Column("updated_at", UtcDateTime),
     Column("completed_at", UtcDateTime),
     # Derived from callback_url and payload_bytes by whoever writes the row, so that lists can be filtered by them.
-    Column("callback_host", Text),
-    Column("event", Text),
+    Column("callback_host", Text, info={"derived": True}),
+    Column("event", Text, info={"derived": True}),
     # Last, because SQLite walks over a large value to reach the columns behind it.
     Column("payload_bytes", LargeBinary),
     Index("ix_batch_callback_deliveries_batch", "batch_id", "created_at", "id"),
@@ -121,7 +126,7 @@ batch_callback_delivery_attempts = Table(
     Column("created_at", UtcDateTime, nullable=False),
     # Derived from error_message by whoever writes the row, where credentials are masked in it: filters of viewers who
     # may not see them look here, since letter by letter a filter would tell what is masked.
-    Column("error_message_masked", Text),
+    Column("error_message_masked", Text, info={"derived": True}),
     Column("response_body", Text),
     Index("ix_batch_callback_delivery_attempts_delivery", "delivery_id", "attempt_number", "id"),
     Index("ix_batch_callback_delivery_attempts_org", "org_id", "created_at", "id"),

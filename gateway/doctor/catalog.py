@@ -39,6 +39,17 @@ FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = 
 WHERE i.indrelid IN :oids AND m.amname = 'btree'
 """).bindparams(bindparam("oids", expanding=True))
 
+SCHEMA = text("""
+SELECT current_user AS role, current_schema() AS current,
+  EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = CAST(:schema AS text)) AS is_there
+""")
+# Expressions are written as a session likes to see them: as these, in a session of anybody's.
+AS_EVER = {"datestyle": "ISO, MDY", "timezone": "UTC", "intervalstyle": "postgres", "bytea_output": "hex"} | {
+    "quote_all_identifiers": "off",
+    "extra_float_digits": "1",
+    "standard_conforming_strings": "on",
+}
+
 # The expression of an order without nulls, however the database writes it.
 OR_GREATEST = re.compile(r"""coalesce\(\s*["(]*(\w+)[")]*\s*,[^)]*?(?:9999-12-3[01]|2147483647)""", re.IGNORECASE)
 
@@ -92,11 +103,12 @@ class FoundTable:
 @dataclass(frozen=True, slots=True)
 class Catalog:
     """The tables that a statement finds by their name, and schemas where there is one that it does not find, with
-    whether the role may use the schema."""
+    whether the role may use the schema. `schema` is where a table would be made, which need not be there."""
 
     role: str
     schema: str | None
     tables: Mapping[str, FoundTable]
+    has_schema: bool = True
     elsewhere: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
 
 
@@ -119,6 +131,8 @@ def or_greatest_key(column: str) -> str:
 
 
 async def _postgres(connection: AsyncConnection, names: Iterable[str], schema: str | None) -> Catalog:
+    for setting, value in AS_EVER.items():
+        await connection.execute(text(f"SET LOCAL {setting} = '{value}'"))
     rows = (await connection.execute(TABLES, {"names": list(names)})).all()
     tables = {row.oid: row for row in rows if row.visible}
     there = {row.name for row in tables.values()}
@@ -133,7 +147,7 @@ async def _postgres(connection: AsyncConnection, names: Iterable[str], schema: s
         keys = tuple(map(_key, row.keys))
         one_way = set(row.options[-2:]) in ({0}, {3})  # ascending with nulls last, descending with nulls first
         indexes[row.oid].append(FoundIndex(row.name, keys, plain_predicate(row.predicate), one_way, row.valid))
-    role, current = (await connection.execute(text("SELECT current_user, current_schema()"))).one()
+    told = (await connection.execute(SCHEMA, {"schema": schema})).one()
     found = {
         row.name: FoundTable(
             row.name,
@@ -147,7 +161,8 @@ async def _postgres(connection: AsyncConnection, names: Iterable[str], schema: s
         )
         for oid, row in tables.items()
     }
-    return Catalog(role, schema or current, found, elsewhere)
+    has_schema = told.current is not None if schema is None else told.is_there
+    return Catalog(told.role, schema or told.current or "public", found, has_schema, elsewhere)
 
 
 async def _sqlite(connection: AsyncConnection, names: Iterable[str]) -> Catalog:

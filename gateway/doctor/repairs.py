@@ -6,7 +6,7 @@ them: generated columns on PostgreSQL, a trigger where a join is needed. SQLite 
 
 import string
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, LargeBinary, Table
@@ -114,7 +114,7 @@ WHERE instr(payload_bytes, x'00') = 0
 # does: an empty text keeps it from the filters of viewers who may not see credentials.
 PLAIN_WORDS = r"^(([A-Z]?[a-z]+|[A-Z]{1,5}|[0-9]{1,6})[.,]?( |$))*$"
 HIDDEN = {
-    "postgresql": f"error_message !~ '{PLAIN_WORDS}' OR error_message ~* '(bearer|basic)'",
+    "postgresql": f"error_message !~ '{PLAIN_WORDS}' OR error_message ~* '(bearer|basic|passcode|pin|otp)'",
     "sqlite": "error_message GLOB '*[^a-z ]*' OR error_message LIKE '%bearer%' OR error_message LIKE '%basic%'",
 }
 
@@ -136,16 +136,17 @@ class RepairSql:
         return str(column.type.compile(self._compiler))
 
     def create_table(self, table: Table) -> tuple[str, ...]:
-        """A table that is not there, with its indexes; organizations are those of the batches."""
+        """A table that is not there, with its indexes."""
         indexes = sorted(table.indexes, key=lambda index: str(index.name))
-        made = [self._sql(CreateTable(table)), *(self._sql(CreateIndex(index)) for index in indexes)]
-        filled = []
-        if table is organizations:
-            filled = [
-                f"INSERT INTO {self.name(table.name)} (id, created_at) "
-                f"SELECT org_id, min(created_at) FROM {self.name(batches.name)} GROUP BY org_id"
-            ]
-        return (*made, *filled)
+        return self._sql(CreateTable(table)), *(self._sql(CreateIndex(index)) for index in indexes)
+
+    def fill_organizations(self, parents: FoundTable) -> tuple[str, ...]:
+        """Rows of the table of organizations, which are those of the batches."""
+        of = replace(self, schema=parents.schema).name(batches.name)
+        return (
+            f"INSERT INTO {self.name(organizations.name)} (id, created_at) "
+            f"SELECT org_id, min(created_at) FROM {of} GROUP BY org_id",
+        )
 
     def create_index(self, table: FoundTable, index: Index) -> tuple[str, ...]:
         """An index that is missing, made while the table is in use where the database can do that."""
@@ -202,7 +203,8 @@ class RepairSql:
         table, name, wanted = self.name(column.table.name), column.name, self.type_of(column)
         if self.dialect == "postgresql":
             using = _converted(column, found, wanted)
-            return (f"ALTER TABLE {table} ALTER COLUMN {name} TYPE {wanted} USING {using}",)
+            zone = ("SET TimeZone = 'UTC'",) if isinstance(column.type, UtcDateTime) else ()  # of times that tell none
+            return (*zone, f"ALTER TABLE {table} ALTER COLUMN {name} TYPE {wanted} USING {using}")
         if not column.nullable or any(name in index.columns for index in column.table.indexes):
             return ()  # nor can SQLite drop such a column
         converted = f"CAST({name} AS {wanted})"
@@ -297,7 +299,7 @@ class RepairSql:
 def _converted(column: Column[Any], found: str, wanted: str) -> str:
     """PostgreSQL's expression for the column's values in another type."""
     name = column.name
-    if isinstance(column.type, UtcDateTime) and found.startswith("timestamp"):
+    if isinstance(column.type, UtcDateTime) and found == "timestamp without time zone":
         return f"{name} AT TIME ZONE 'UTC'"
     if isinstance(column.type, LargeBinary):
         return f"convert_to({name}::text, 'UTF8')"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from math import copysign
 
 from sqlalchemy import text
 
@@ -33,7 +34,10 @@ async def inspect_surroundings(database: Database, deadline: float) -> tuple[str
         before = datetime.now(UTC)
         there: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
         after = datetime.now(UTC)
-    apart = (there - before - (after - before) / 2).total_seconds()
+    # The server read its clock some time between the two: no more is known than what the way there and back leaves.
+    way = (after - before).total_seconds() / 2
+    apart = (there - before).total_seconds() - way
+    apart = copysign(max(abs(apart) - way, 0.0), apart)
     pooled = driver is not None and driver.get_server_pid() != told.process
     ((setting, source),) = await database.fetch(TIMEOUT)  # as whoever reads has it
     timeout = None if source in {"client", "session"} else int(setting) / 1000

@@ -24,9 +24,10 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.database.engine import Database
+from gateway.database.optional import is_optional
 from gateway.database.required import read_columns
-from gateway.database.tables import api_keys
-from gateway.database.types import DecimalString, Id, UtcDateTime
+from gateway.database.tables import api_keys, batches, organizations
+from gateway.database.types import AnySelect, DecimalString, Id, UtcDateTime
 from gateway.doctor.catalog import (
     Catalog,
     FoundColumn,
@@ -39,7 +40,7 @@ from gateway.doctor.findings import Finding, Severity
 from gateway.doctor.repairs import RepairSql
 
 MANY_BYTES = 1 << 20  # of a table that should have been analyzed
-SECONDS_TO_LOOK_FOR_NULLS = 10
+SECONDS_TO_LOOK = 10  # for a row of some kind
 
 # Which types hold the same values, by the type that is declared.
 TEXTS = {"text", "character varying", "character"}
@@ -68,21 +69,38 @@ SQLITE_TYPES: tuple[tuple[type[Any], set[str]], ...] = (
 async def inspect_tables(database: Database, tables: Sequence[Table]) -> list[Finding]:
     """What is wrong with these tables. Only tables that are small, or columns that may be null, are read."""
     catalog = await read_catalog(database, [table.name for table in tables])
-    mending = RepairSql(database.dialect, catalog.schema)
-    findings: list[Finding] = []
+    findings: list[Finding] = [*_schema(catalog, database.schema)]
     for table in tables:
         found = catalog.tables.get(table.name)
         if found is None:
-            findings.append(_missing_table(catalog, mending, table))
+            findings.append(_missing_table(catalog, RepairSql(database.dialect, catalog.schema), table))
             continue
         mending = RepairSql(database.dialect, found.schema)
         findings += _privileges(catalog, mending, table, found)
+        findings += await _row_security(database, catalog, mending, table, found)
         findings += _columns(mending, table, found)
         if found.is_stored_here:
             findings += await _nulls(database, mending, table, found)
             findings += _indexes(mending, table, found)
             findings += _statistics(mending, found)
+    # Behind what the batches lack themselves.
+    if organizations in tables and organizations.name not in catalog.tables and batches.name in catalog.tables:
+        sql = RepairSql(database.dialect, catalog.schema).fill_organizations(catalog.tables[batches.name])
+        findings.append(Finding(Severity.ERROR, "MISSING_ROWS", "The batches' organizations have no rows.", sql))
     return findings
+
+
+def _schema(catalog: Catalog, named: str | None) -> Iterator[Finding]:
+    if catalog.has_schema:
+        return
+    if named is None:
+        message = f"The search path of the role {catalog.role} leads to no schema: set GATEWAY_DATABASE_SCHEMA."
+        yield Finding(Severity.ERROR, "MISSING_SCHEMA", message)
+        return
+    message = f"There is no schema {named}, which GATEWAY_DATABASE_SCHEMA names."
+    # Tables that are elsewhere tell of a wrong name, not of a schema that is to be made.
+    sql = () if catalog.elsewhere else (f"CREATE SCHEMA {RepairSql('postgresql').name(named)}",)
+    yield Finding(Severity.ERROR, "MISSING_SCHEMA", message, sql)
 
 
 def _missing_table(catalog: Catalog, mending: RepairSql, table: Table) -> Finding:
@@ -115,14 +133,6 @@ def _privileges(catalog: Catalog, mending: RepairSql, table: Table, found: Found
             f"The role {catalog.role} may not read {what}.",
             (f"GRANT SELECT ON {mending.name(table.name)} TO {role}",),
         )
-    if found.filtered:
-        yield Finding(
-            Severity.WARNING,
-            "ROW_SECURITY",
-            f"Row security decides which rows of {table.name} the role {catalog.role} sees; the gateway looks after "
-            "organizations by itself.",
-            (f"ALTER ROLE {role} BYPASSRLS",),
-        )
     if table is api_keys and "last_used_at" in there and not there["last_used_at"].writable:
         yield Finding(
             Severity.INFO,
@@ -132,16 +142,34 @@ def _privileges(catalog: Catalog, mending: RepairSql, table: Table, found: Found
         )
 
 
+async def _row_security(
+    database: Database, catalog: Catalog, mending: RepairSql, table: Table, found: FoundTable
+) -> list[Finding]:
+    if not found.filtered:
+        return []
+    sql = (f"ALTER ROLE {RepairSql(mending.dialect).name(catalog.role)} BYPASSRLS",)
+    if found.bytes and await _exists(database, select(text("1")).select_from(table)) is False:
+        message = f"Row security hides every row of {table.name} from the role {catalog.role}, if there is any."
+        return [Finding(Severity.ERROR, "ROW_SECURITY", message, sql)]
+    message = (
+        f"Row security decides which rows of {table.name} the role {catalog.role} sees; the gateway looks after "
+        "organizations by itself."
+    )
+    return [Finding(Severity.WARNING, "ROW_SECURITY", message, sql)]
+
+
 def _columns(mending: RepairSql, table: Table, found: FoundTable) -> Iterator[Finding]:
     for column in read_columns(table):
         where = f"{table.name}.{column.name}"
         there = found.columns.get(column.name)
         if there is None:
             sql = mending.add_column(column) if found.is_stored_here else ()
-            yield Finding(Severity.ERROR, "MISSING_COLUMN", f"There is no column {where}.{_hint(column, found)}", sql)
+            message = f"There is no column {where}.{' It is read as null.' * is_optional(column)}{_hint(column, found)}"
+            severity = Severity.WARNING if is_optional(column) else Severity.ERROR
+            yield Finding(severity, "MISSING_COLUMN", message, sql)
         elif not _fits(mending.dialect, column, there):
             wanted = mending.type_of(column)
-            message = f"{where} is {there.type}, not {wanted}.{_keys_hint(column)}"
+            message = f"{where} is {there.type}, not {wanted}.{_keys_hint(column)}{_zone_hint(column, there)}"
             sql = mending.change_type(column, there.type) if found.is_stored_here else ()
             yield Finding(Severity.ERROR, "WRONG_TYPE", message, sql)
 
@@ -161,6 +189,14 @@ def _hint(column: Column[Any], found: FoundTable) -> str:
     if not found.is_stored_here:
         return f" {column.table.name} is a {found.kind}: it has to be added where that is defined."
     return HINTS.get(column.name, "" if column.nullable else " Only who writes the rows can tell it.")
+
+
+def _zone_hint(column: Column[Any], there: FoundColumn) -> str:
+    if not isinstance(column.type, UtcDateTime):
+        return ""
+    if there.type == "timestamp without time zone":
+        return " The SQL takes its times for UTC: look whether whoever writes them means that."
+    return " The SQL takes times that tell no zone for UTC." if there.type in TEXTS else ""
 
 
 def _keys_hint(column: Column[Any]) -> str:
@@ -192,7 +228,7 @@ async def _nulls(database: Database, mending: RepairSql, table: Table, found: Fo
         if column.nullable or there is None or not there.nullable or not there.readable:
             continue
         where = f"{table.name}.{column.name}"
-        nulls = await _has_nulls(database, column)
+        nulls = await _exists(database, select(column.table.c.id).where(column.is_(None)))
         if nulls:
             message = f"{where} is null in some rows, which lists then leave out.{_null_hint(column)}"
             sql = (*mending.fill(column), *mending.forbid_null(column)) if mending.fill(column) else ()
@@ -207,14 +243,13 @@ def _null_hint(column: Column[Any]) -> str:
     return HINTS.get(column.name, " Only who writes the rows can tell it.")
 
 
-async def _has_nulls(database: Database, column: Column[Any]) -> bool | None:
-    """Whether any row has none; None where finding out takes too long."""
-    statement = select(exists(select(column.table.c.id).where(column.is_(None))))
+async def _exists(database: Database, rows: AnySelect) -> bool | None:
+    """Whether there is any such row; None where finding out takes too long, or is not allowed."""
     try:
         async with database.connect() as connection:
             if database.dialect == "postgresql":
-                await connection.execute(text(f"SET LOCAL statement_timeout = '{SECONDS_TO_LOOK_FOR_NULLS}s'"))
-            return bool((await connection.execute(statement)).scalar_one())
+                await connection.execute(text(f"SET LOCAL statement_timeout = '{SECONDS_TO_LOOK}s'"))
+            return bool((await connection.execute(select(exists(rows)))).scalar_one())
     except SQLAlchemyError:
         return None
 

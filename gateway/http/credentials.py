@@ -12,8 +12,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import Headers
 
+from gateway.caches import ExpiringCache
 from gateway.database.engine import Database
-from gateway.database.lately import Remembered
 from gateway.deadline import Deadline, deadline_of
 from gateway.errors import BadRequest, ClientError, Unauthorized
 from gateway.http.tokens import Tokens
@@ -53,8 +53,8 @@ class Credentials:
         self.tokens = tokens
         self.last_used = LastUsed(database)
         self._cache_seconds = cache_seconds
-        self._known: Remembered[bytes, Principal] = Remembered(CACHED, clock)
-        self._refused: Remembered[bytes, bool] = Remembered(CACHED, clock)
+        self._known: ExpiringCache[bytes, Principal] = ExpiringCache(CACHED, clock)
+        self._refused: ExpiringCache[bytes, bool] = ExpiringCache(CACHED, clock)
 
     async def open(self) -> None:
         """Read the keys that sign tokens. Where that fails it is a line in the log, and tried again later."""

@@ -137,16 +137,21 @@ class DeliveryDocument(BaseModel):
     attempts: list[AttemptDocument] | None = None
 
 
-def delivery_document(delivery: AnyRow, attempts: Iterable[AnyRow]) -> DeliveryDocument:
+def delivery_document(
+    delivery: AnyRow,
+    attempts: Iterable[AnyRow],
+    of: type[DeliveryDocument] = DeliveryDocument,
+    of_attempt: type[AttemptDocument] = AttemptDocument,
+) -> DeliveryDocument:
     """The document of a whole delivery row and its attempts' whole rows. What cannot be read is null."""
     body = delivery.payload_bytes
     values = {
         **delivery._mapping,
         "payload_bytes": body_text(body),
         "payload": body_payload(body),
-        "attempts": [_readable(AttemptDocument, attempt._asdict()) for attempt in attempts],
+        "attempts": [_readable(of_attempt, attempt._asdict()) for attempt in attempts],
     }
-    return _readable(DeliveryDocument, values)
+    return _readable(of, values)
 
 
 D = TypeVar("D", bound=BaseModel)

@@ -1,4 +1,8 @@
-"""Batches with all that happened to them, as the lines that `gateway import` takes."""
+"""Batches with all that happened to them, as the lines that `gateway import` takes.
+
+A line has every column of the tables but those that follow from others, so that a column that is added is in it, too:
+first the keys of the contract in their order, then what the tables have beyond them.
+"""
 
 import logging
 from collections.abc import AsyncIterator, Collection, Sequence
@@ -7,16 +11,18 @@ from datetime import datetime
 from itertools import chain, islice
 from typing import Any
 
+from pydantic import ConfigDict
 from pydantic_core import to_json
+from sqlalchemy import Table
 
 from gateway.database.engine import Database
 from gateway.database.odd import Unreadable
 from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches
 from gateway.database.types import AnyRow
 from gateway.errors import BatchNotFound
-from gateway.reading.contract import delivery_document
+from gateway.reading.contract import AttemptDocument, DeliveryDocument, delivery_document
 from gateway.reading.filters import BatchFilter, TimeFilter
-from gateway.reading.history import IN_SEQUENCE, OLDEST_FIRST, WHOLE_ATTEMPT, WHOLE_DELIVERY
+from gateway.reading.history import IN_SEQUENCE, OLDEST_FIRST
 from gateway.reading.pages import Slice
 from gateway.reading.questions import PageOf, RowById, RowsOf
 from gateway.reading.reader import Reader
@@ -27,9 +33,33 @@ logger = logging.getLogger(__name__)
 BATCHES_AT_ONCE = 20
 FIRST_DELIVERIES = 16  # of each batch: hardly any has more
 FURTHER_DELIVERIES = 200
+OF_THE_BATCH = "org_id"  # of a delivery and of an attempt: the line tells it once
+
+
+def _whole(table: Table) -> frozenset[str]:
+    """The columns of a delivery or of an attempt that a file has."""
+    return frozenset(column.name for column in table.c if not column.info.get("derived")) - {OF_THE_BATCH}
+
+
 WHOLE_BATCH = frozenset(batches.c.keys())
-DELIVERIES = RowsOf(batch_callback_deliveries.c.batch_id, WHOLE_DELIVERY, OLDEST_FIRST, FIRST_DELIVERIES)
-ATTEMPTS = RowsOf(batch_callback_delivery_attempts.c.delivery_id, WHOLE_ATTEMPT, IN_SEQUENCE)
+DELIVERIES = RowsOf(
+    batch_callback_deliveries.c.batch_id, _whole(batch_callback_deliveries), OLDEST_FIRST, FIRST_DELIVERIES
+)
+ATTEMPTS = RowsOf(batch_callback_delivery_attempts.c.delivery_id, _whole(batch_callback_delivery_attempts), IN_SEQUENCE)
+
+
+class AttemptRecord(AttemptDocument):
+    """An attempt as the contract shows it, and what the table has beyond that."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class DeliveryRecord(DeliveryDocument):
+    """A delivery as the contract shows it, and what the table has beyond that."""
+
+    model_config = ConfigDict(extra="allow")
+
+    attempts: list[AttemptRecord] | None = None  # type: ignore[assignment]
 
 
 async def export_lines(
@@ -72,8 +102,11 @@ def _readable(batch: AnyRow) -> dict[str, Any]:
 
 
 async def _documents(reader: Reader, deliveries: Sequence[AnyRow]) -> list[bytes]:
-    attempts = await reader.fetch(ATTEMPTS, [delivery.id for delivery in deliveries])
-    return [delivery_document(*pair).model_dump_json().encode() for pair in zip(deliveries, attempts, strict=True)]
+    found = await reader.fetch(ATTEMPTS, [delivery.id for delivery in deliveries])
+    documents = (
+        delivery_document(*pair, DeliveryRecord, AttemptRecord) for pair in zip(deliveries, found, strict=True)
+    )
+    return [document.model_dump_json().encode() for document in documents]
 
 
 async def _batches_between(

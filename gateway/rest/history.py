@@ -19,8 +19,8 @@ from gateway.database.statements import ODD, CompiledStatement
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import batch_callback_delivery_attempts as attempts
 from gateway.database.types import AnyRow, Id, UtcDateTime
-from gateway.execution.columns import ENCODER, Unplannable, Values, Write, are_utc, checked
 from gateway.execution.plan.batches import RowBatch
+from gateway.execution.plan.columns import ENCODER, Unplannable, Values, Write, are_utc, checked
 from gateway.reading.contract import AttemptDocument, DeliveryDocument, body_text, delivery_document, payload_json
 from gateway.reading.history import IN_SEQUENCE, OLDEST_FIRST, PAGE, WHOLE_ATTEMPT, deliveries_of
 from gateway.reading.pages import Position

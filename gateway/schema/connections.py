@@ -215,7 +215,7 @@ class Paginated(Source):
         return ()
 
     async def value(self, _parent: Any, info: Info, given: dict[str, Any], /) -> Connection[Any]:
-        # It waits for nothing, but has fields that may fail: see `statistics` in `query`.
+        # It waits for nothing, but has fields that may fail: see `Query`.
         return self.connection(columns_of(info, "nodes") | columns_of(info, "edges", "node"), **given)
 
     def connection(

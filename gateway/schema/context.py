@@ -1,5 +1,6 @@
 """What every resolver of one request shares."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -9,6 +10,7 @@ import strawberry
 
 from gateway.database.engine import Database
 from gateway.errors import Unauthorized
+from gateway.reading.masking import is_soon
 from gateway.reading.reader import Reader
 from gateway.viewer import READ_SECRETS, Viewer
 
@@ -55,9 +57,14 @@ class Context(msgspec.Struct, frozen=True):
             raise Unauthorized
         return self.viewer
 
-    def unless_secret(self, mask: Callable[[str], str], text: str | None) -> str | None:
-        """A text that may hold credentials: as it is for viewers with `batches:read_secrets`, masked for all others."""
-        return text if text is None or self.sees_secrets else mask(text)
+    def unless_secret(self, mask: Callable[[Any], Any], value: Any) -> Any:
+        """A value that may hold credentials: as it is for viewers with `batches:read_secrets`, masked for all others.
+
+        What may take long to mask is masked in a thread, so that others are answered meanwhile: it is awaitable then.
+        """
+        if value is None or self.sees_secrets:
+            return value
+        return mask(value) if is_soon(value) else asyncio.to_thread(mask, value)
 
     @property
     def sees_secrets(self) -> bool:

@@ -92,9 +92,9 @@ class Column(Source):
 
 @dataclass(frozen=True)
 class Masked(Source):
-    """A column of text in which credentials are masked for viewers who may not see them."""
+    """A column of text or JSON in which credentials are masked for viewers who may not see them."""
 
-    mask: Callable[[str], str]
+    mask: Callable[[Any], Any]
     column: str = ""
 
     def named(self, name: str, /) -> "Masked":
@@ -103,7 +103,7 @@ class Masked(Source):
     def columns(self, _given: Mapping[str, Any], /) -> Sequence[Wanted]:
         return (self.column,)
 
-    def value(self, parent: Any, info: Info, _given: dict[str, Any], /) -> str | None:
+    def value(self, parent: Any, info: Info, _given: dict[str, Any], /) -> Any:
         return info.context.unless_secret(self.mask, parent.row[self.column])
 
 
@@ -280,7 +280,7 @@ def column(*, description: str) -> Any:
     return SourcedField(source=Column(), description=description)
 
 
-def masked(mask: Callable[[str], str], *, description: str) -> Any:
+def masked(mask: Callable[[Any], Any], *, description: str) -> Any:
     """A field that is the column of its own name, credentials in it masked, which its description says, too."""
     return SourcedField(source=Masked(mask), description=f"{description} {MASKED}")
 
@@ -307,7 +307,7 @@ def loaded_by_id(question: Callable[..., Question[Any]], *, description: str) ->
 
 
 def resolved(*, description: str, cost: int | None = None) -> Any:
-    """A field with a resolver: the decorator of a method, or called with a function."""
+    """Decorates a method that is a field's resolver; its first parameter is the object, as `self`."""
     return SourcedField(description=description, cost=cost)
 
 

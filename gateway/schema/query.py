@@ -37,18 +37,6 @@ AttemptsKept = Annotated[
 ]
 
 
-# Resolvers of objects with fields that fail while they are waited for are asynchronous, although they wait for nothing:
-# below one that is not, graphql-core 3.3 forgets a task whose error makes a parent null.
-async def statistics(info: Info, filter: DeliveriesKept = None) -> CallbackStats:  # noqa: A002
-    """The statistics over the deliveries that a filter keeps; nothing is read yet."""
-    return CallbackStats(reader=info.context.reader, where=filter)
-
-
-async def who_asks(info: Info) -> ViewerType:
-    """The viewer of a request."""
-    return ViewerType.of(info.context)
-
-
 @strawberry.type(description="Everything that can be asked. Only rows of the credential's organization exist.")
 class Query:
     """The root fields."""
@@ -78,12 +66,20 @@ class Query:
         description="The organization's attempts, newest first unless `orderBy` says otherwise.",
     )
 
+    # Resolvers of objects with fields that may fail while they are waited for are asynchronous, although they wait for
+    # nothing: below one that is not, graphql-core 3.3 forgets a task whose error makes a parent null.
+    async def _statistics(self, info: Info, filter: DeliveriesKept = None) -> CallbackStats:  # noqa: A002
+        return CallbackStats(reader=info.context.reader, where=filter)
+
+    async def _who_asks(self, info: Info) -> ViewerType:
+        return ViewerType.of(info.context)
+
     callback_stats: CallbackStats = resolved(
         cost=1_000,  # statements that count rows
         description="Statistics over the organization's deliveries that the filter keeps: the same filter as for "
         "lists.",
-    )(statistics)
-    viewer: ViewerType = resolved(description="Who asks: the credential's organization and scopes.")(who_asks)
+    )(_statistics)
+    viewer: ViewerType = resolved(description="Who asks: the credential's organization and scopes.")(_who_asks)
     node: Node | None = loaded_node(description="A batch, a delivery or an attempt by its id; null when there is none.")
     nodes: list[Node | None] = loaded_nodes(
         description="Batches, deliveries and attempts by their ids, in that order; null for each missing."

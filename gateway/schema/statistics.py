@@ -8,6 +8,7 @@ import strawberry
 
 from gateway.reading import stats
 from gateway.reading.local_time import MOST_STRETCHES, Stretch
+from gateway.reading.masking import mask_host
 from gateway.reading.reader import Reader
 from gateway.schema.inputs import First, page_size
 
@@ -86,9 +87,11 @@ class CallbackResponseStatusCount:
 class CallbackHostStats:
     """A row of `byHost`."""
 
+    real_host: strawberry.Private[str | None]
     host: str | None = strawberry.field(
         description="The host in `callbackUrl`, lower case, with the port where it is not the scheme's own: "
-        "the filter's `callbackHost`. Null for deliveries whose URL has no host."
+        "the filter's `callbackHost`. Null for deliveries whose URL has no host. A label that is a secret at a known "
+        "service is replaced by `[masked]` for viewers without the scope `batches:read_secrets`."
     )
     deliveries: int = strawberry.field(description="How many deliveries go there.")
     delivered: int = strawberry.field(description="How many of them succeeded.")
@@ -103,7 +106,7 @@ class CallbackHostStats:
     )
     async def response_time_ms(self) -> CallbackResponseTimes:
         times = await self.reader.load(self.question)
-        return CallbackResponseTimes.of(times[self.host])
+        return CallbackResponseTimes.of(times[self.real_host])
 
 
 @strawberry.type(description="The deliveries created in one hour or day.")
@@ -182,7 +185,8 @@ class CallbackStats:
         question = stats.ResponseTimesByHost(self.where, tuple(host for host, _ in hosts))
         return [
             CallbackHostStats(
-                host=host,
+                real_host=host,
+                host=host if self.reader.scope.sees_secrets else mask_host(host),
                 deliveries=counts.deliveries,
                 delivered=counts.delivered,
                 failed=counts.failed,

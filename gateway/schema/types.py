@@ -25,7 +25,7 @@ from gateway.reading.failures import failure_of
 from gateway.reading.filters import CallbackDeliveryFilter
 from gateway.reading.health import CallbackHealth
 from gateway.reading.history import IN_SEQUENCE
-from gateway.reading.masking import mask_text, mask_url
+from gateway.reading.masking import mask_json, mask_text, mask_url
 from gateway.reading.pages import Order
 from gateway.reading.previews import Wanted
 from gateway.reading.progress import has_next_attempt, is_in_flight, is_overdue, seconds_to_next_attempt
@@ -177,7 +177,7 @@ class Batch(Node):
     items_succeeded: int | None = column(description="How many items have succeeded so far.")
     items_failed: int | None = column(description="How many items have failed so far.")
     items_cancelled: int | None = column(description="How many items were cancelled.")
-    input: list[JSON] | None = column(description="What each item was asked to do, as it was submitted.")
+    input: list[JSON] | None = masked(mask_json, description="What each item was asked to do, as it was submitted.")
     resolved_template_id: strawberry.ID | None = column(
         description="The template that the target resolved to when the batch was submitted."
     )
@@ -185,7 +185,7 @@ class Batch(Node):
         description="The link to the provider that the batch was dispatched through."
     )
     cost: str | None = column(description="The cost of the succeeded items, as decimal digits: never a float.")
-    output: JSON | None = column(description="The batch's result, an object, once it has one.")
+    output: JSON | None = masked(mask_json, description="The batch's result, an object, once it has one.")
     metadata: JSON | None = column(description="The object that the customer passed when submitting the batch.")
     duration_ms: Long | None = column(description="How long the batch took, in milliseconds.")
     failure_code: str | None = column(description="Why the batch failed, as a code.")
@@ -194,7 +194,7 @@ class Batch(Node):
     created_at: datetime = column(description="When the batch was submitted.")
     started_at: datetime | None = column(description="When the first item was dispatched.")
     completed_at: datetime | None = column(description="When the batch ended; null while it runs.")
-    links: JSON | None = column(description="Addresses related to the batch, by name.")
+    links: JSON | None = masked(mask_json, description="Addresses related to the batch, by name.")
 
     failure_message: str | None = masked(mask_text, description="Why the batch failed, in words.")
 

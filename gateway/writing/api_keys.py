@@ -3,7 +3,7 @@
 import hashlib
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -33,10 +33,17 @@ class ApiKey:
 
 
 async def create_key(
-    database: Database, organization_id: str, name: str, scopes: Iterable[str], token: str | None = None
+    database: Database,
+    organization_id: str,
+    name: str,
+    scopes: Iterable[str],
+    token: str | None = None,
+    *,
+    shown: Callable[[str], None] | None = None,
 ) -> str:
     """Make a key and return its token, which cannot be had again.
 
+    It is `shown` before it is stored for good: where that fails, there is no key that nobody has seen.
     `organization_id` is a canonical UUID, created where it is unseen. A `token` is only given for demonstrations; one
     that is taken raises `OperatorError`, as do an empty name and scopes that do not read `resource:action`.
     """
@@ -59,6 +66,8 @@ async def create_key(
         async with database.transaction() as connection:
             await add_organization(connection, organization_id)
             await connection.execute(insert(api_keys), row)
+            if shown is not None:
+                shown(token)
     except IntegrityError as taken:
         raise OperatorError("A key with this token exists already.") from taken
     return token

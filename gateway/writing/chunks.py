@@ -21,11 +21,8 @@ from gateway.writing.json_text import Malformed
 
 MOST_ROWS = 4000
 MOST_CHARACTERS = 4_000_000
-DERIVED = {
-    "callback_host",
-    "event",
-    "error_message_masked",
-}  # they follow from other columns: how they do may change, the content does not
+# How these follow from other columns may change, the content does not.
+DERIVED = {column.name for table in (deliveries, attempts) for column in table.c if column.info.get("derived")}
 DELIVERY_COLUMNS = [column.name for column in deliveries.c if column.name in DeliveryInFile.model_fields]
 
 

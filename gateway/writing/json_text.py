@@ -13,6 +13,7 @@ from typing import BinaryIO
 PIECE = 1 << 18
 _SPACE = re.compile(r"[ \t\r\n]*")
 _decoder = json.JSONDecoder()
+KINDS = {"[": "an array", "{": "an object", '"': "a text", "t": "true", "f": "false", "n": "null", "": "the end"}
 
 
 class Malformed(Exception):
@@ -62,7 +63,7 @@ class JsonText:
 
     def elements(self) -> Iterator[int]:
         """Walk through an array: standing before each of its values, the value's index."""
-        self.take("[")
+        self._enter("[")
         if self.peek() == "]":
             self.take("]")
             return
@@ -74,7 +75,7 @@ class JsonText:
 
     def members(self) -> Iterator[str]:
         """Walk through an object: standing before each of its values, the value's key."""
-        self.take("{")
+        self._enter("{")
         if self.peek() == "}":
             self.take("}")
             return
@@ -103,6 +104,16 @@ class JsonText:
                     self._advance(end)
                     return self._text[start:end]
             self._read_on()
+
+    def _enter(self, opening: str) -> None:
+        """Step into an array or an object; what is valid JSON of another kind is called by its kind."""
+        found = self.peek()
+        if found != opening:
+            line = self.line
+            if found not in {"", "[", "{"}:
+                self.value()  # which refuses what is no JSON at all
+            raise Malformed(line, f"expected {KINDS[opening]}, found {KINDS.get(found, 'a number')}")
+        self.take(opening)
 
     def _key(self) -> str:
         if (found := self.peek()) != '"':

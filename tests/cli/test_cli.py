@@ -1,9 +1,12 @@
 """Commands as a shell runs them: output, one line of failure, exit status."""
 
 import json
+import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,9 +16,11 @@ import psutil
 import pytest
 
 from gateway import __version__
+from gateway.cli import server
 from gateway.schema.query import sdl
+from gateway.writing.demo import Sample
 from tests.support.commands import command, run, run_alone, running
-from tests.support.rows import OURS, identifier
+from tests.support.rows import OURS, THEIRS, identifier
 
 BATCH = identifier(0xBA, 1)
 LINE = json.dumps({"id": BATCH, "created_at": "2026-05-06T10:00:00Z"})
@@ -45,6 +50,7 @@ def test_a_key_is_made_listed_and_revoked(database_url: str, tmp_path: Path) -> 
 
 
 def test_revoking_an_unknown_key_fails_in_one_line(tmp_path: Path) -> None:
+    run(tmp_path, "migrate")
     assert run(tmp_path, "keys", "revoke", BATCH) == (1, "", f"There is no key {BATCH}.\n")
 
 
@@ -67,10 +73,11 @@ def test_an_import_stops_at_the_first_refused_file(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
     status, said, errors = run(tmp_path, "import", "1.ndjson", "2.ndjson", "3.ndjson", "--organization", OURS)
     assert (status, said.count("\n")) == (1, 1)
-    assert errors == "2.ndjson:1: this is not JSON: expected '{', found 'n'\n"
+    assert errors == "2.ndjson:1: this is not JSON: Expecting value, found 'n'\n"
 
 
 def test_a_failed_export_leaves_no_file(tmp_path: Path) -> None:
+    run(tmp_path, "migrate")
     arguments = ("--organization", OURS, "--batch", BATCH, "--output", "out.ndjson")
     assert run(tmp_path, "export", *arguments)[0] == 1
     assert not list(tmp_path.glob("*out*"))
@@ -84,10 +91,44 @@ def test_a_reader_that_leaves_ends_an_export_quietly(tmp_path: Path) -> None:
     process = command(tmp_path, "export", "--organization", OURS)
     assert process.stdout is not None
     process.stdout.close()
-    assert process.wait(60) == 1
+    assert process.wait(60) == -signal.SIGPIPE  # 141 in a shell
     assert process.stderr is not None
     assert process.stderr.read() == ""
     process.stderr.close()
+
+
+def shell(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
+    """What bash makes of a script in which `gateway` is the command and `$O` the organization."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+    words = f'set -o pipefail; gateway() {{ {sys.executable} -m gateway "$@"; }}; O={OURS}\n{script}'
+    return subprocess.run(
+        ["bash", "-c", words],
+        cwd=folder,
+        env=own | {"PYTHONPATH": str(Path.cwd())},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_history_goes_through_pipes(tmp_path: Path) -> None:
+    (tmp_path / "in.ndjson").write_text(LINE)
+    script = """
+    gzip -c in.ndjson | gateway import - --organization $O
+    (echo first; gateway export --organization $O --output /dev/stdout; echo last) > out
+    """
+    ended = shell(tmp_path, script)
+    said = "-: added 1 batches, 0 deliveries, 0 attempts; 0 rows were there already\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, said, "")
+    first, line, last = (tmp_path / "out").read_text().splitlines()
+    assert (first, json.loads(line)["id"], last) == ("first", BATCH, "last")
+
+
+@pytest.mark.parametrize("into", ["> /dev/full", "| true"])
+def test_there_is_no_key_that_nobody_saw(tmp_path: Path, into: str) -> None:
+    ended = shell(tmp_path, f"gateway keys create --organization $O --name a {into}; exit ${{PIPESTATUS[0]}}")
+    assert (ended.returncode, ended.stderr) in {(1, "No space left on device\n"), (141, "")}
+    assert run(tmp_path, "keys", "list") == (0, "", "")
 
 
 def test_the_schema_is_printed_and_compared(tmp_path: Path) -> None:
@@ -114,7 +155,16 @@ def test_a_database_is_migrated(tmp_path: Path) -> None:
     [
         (["serve"], 1, "GATEWAY_DATABASE_URL is not a database URL."),
         (["keys", "list"], 1, "GATEWAY_DATABASE_URL is not a database URL."),
-        (["keys", "list", "--database-url", "sqlite:///none/gateway.db"], 1, "unable to open database file"),
+        (["keys", "list", "--database-url", "sqlite:///none/gateway.db"], 1, "There is no database none/gateway.db."),
+        (["export", "--organization", OURS, "--database-url", "sqlite:///g.db"], 1, "There is no database g.db."),
+        (["keys", "revoke", BATCH, "--database-url", "sqlite:///g.db"], 1, "There is no database g.db."),
+        (["doctor", "--database-url", "file:g.db?mode=ro"], 1, "There is no database g.db."),
+        (["migrate", "--database-url", "sqlite:///none/g.db"], 1, "there is no folder none"),
+        (
+            ["import", "none.json", "--organization", OURS, "--database-url", "sqlite:///i.db"],
+            1,
+            "none.json: it cannot",
+        ),
         (["schema", "--check", "none"], 1, "none: it cannot be read: No such file or directory"),
         (["export"], 2, "Missing option '--organization'."),
         (["export", "--organization", OURS, "--since", "today"], 2, "'today' is no time"),
@@ -133,6 +183,7 @@ def test_a_failure_has_a_reason_and_no_traceback(
     assert reason in errors.splitlines()[-1]
     assert "Traceback" not in errors
     assert status == 2 or errors.count("\n") == 1
+    assert not (tmp_path / "g.db").exists()
 
 
 def test_a_wrong_variable_fails_in_one_line(tmp_path: Path) -> None:
@@ -171,6 +222,14 @@ def test_a_demo_answers_as_it_says_and_leaves_nothing(tmp_path: Path, ending: si
         process.send_signal(ending)
         assert process.wait(30) == 0
     assert not list(tmp_path.glob("gateway-demo-*"))
+
+
+@pytest.mark.parametrize("is_bundled", [True, False])
+def test_a_demo_says_where_its_explorer_needs_internet(is_bundled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "explorer_is_bundled", lambda: is_bundled)
+    said = server._welcome("http://127.0.0.1:8000", Sample((OURS, THEIRS), BATCH, 1, 2, 2))
+    assert said.startswith("Explorer  http://127.0.0.1:8000/graphql\n")
+    assert ("It needs internet" in said) is not is_bundled
 
 
 def test_a_demo_on_postgresql_ends_with_its_server() -> None:

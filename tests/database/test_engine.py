@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import make_url, text
 
 from gateway.app import create_app
-from gateway.database.engine import Database, parse_url
+from gateway.database.address import parse_url
+from gateway.database.engine import Database
 from gateway.database.replicas import Replicas
 from gateway.errors import DatabaseUnavailable
 from gateway.settings import Settings
@@ -40,7 +41,7 @@ DELIVERIES = "query ($id: ID!) { batch(id: $id) { callbackDeliveries { id } } }"
     ],
 )
 def test_a_url_needs_no_driver(url: str, driver: str) -> None:
-    assert parse_url(url).drivername == driver
+    assert parse_url(url).url.drivername == driver
 
 
 @pytest.mark.parametrize("url", ["", "nonsense", "mysql://u@h/n", "postgresql+psycopg://u@h/n"])

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from gateway.cli.doctor import examine
 from gateway.database.engine import Database
@@ -209,10 +209,118 @@ async def test_a_privilege_that_is_lacking_is_found_and_mended(postgres_existing
     )
 
 
-async def test_row_security_is_found(postgres_existing: Existing) -> None:
+async def test_row_security_that_hides_every_row_is_an_error(postgres_existing: Existing) -> None:
     await postgres_existing.run_now("ALTER TABLE batches ENABLE ROW LEVEL SECURITY")
-    codes = [finding.code for finding in await examined(postgres_existing, database_url=postgres_existing.reader)]
-    assert codes == ["ROW_SECURITY", "LAST_USED_UNWRITTEN"]
+    (found, _) = await examined(postgres_existing, database_url=postgres_existing.reader)
+    assert (found.weight, found.code) == (Severity.ERROR, "ROW_SECURITY")
+    assert "hides every row of batches" in found.message
+    await postgres_existing.run_now("CREATE POLICY visible ON batches FOR SELECT USING (status_code IS NULL)")
+    (found, _) = await examined(postgres_existing, database_url=postgres_existing.reader)
+    assert (found.weight, found.code) == (Severity.WARNING, "ROW_SECURITY")
+    await postgres_existing.run_now(*found.sql)
+    assert [each.code for each in await examined(postgres_existing, database_url=postgres_existing.reader)] == [
+        "LAST_USED_UNWRITTEN"
+    ]
+
+
+async def test_row_security_hides_nothing_of_an_empty_table(postgres_existing: Existing) -> None:
+    await postgres_existing.run_now("TRUNCATE batches CASCADE", "ALTER TABLE batches ENABLE ROW LEVEL SECURITY")
+    (found, _) = await examined(postgres_existing, database_url=postgres_existing.reader)
+    assert (found.weight, found.code) == (Severity.WARNING, "ROW_SECURITY")
+
+
+@pytest.mark.parametrize("schema", [None, "nope", "od\"d 'schema"])
+async def test_the_sql_makes_all_that_an_empty_database_lacks(postgres_existing: Existing, schema: str | None) -> None:
+    await postgres_existing.run_now(*(f"DROP TABLE {table.name} CASCADE" for table in metadata.sorted_tables))
+    empty = Existing(postgres_existing.url, postgres_existing.url, None)
+    findings = await examined(empty, database_schema=schema)
+    assert [each.code for each in findings] == ["MISSING_SCHEMA"] * (schema is not None) + ["MISSING_TABLE"] * 5
+    if schema is not None:
+        assert findings[0].message == f"There is no schema {schema}, which GATEWAY_DATABASE_SCHEMA names."
+    await empty.run_now(*(sql for finding in findings for sql in finding.sql))
+    assert await examined(empty, database_schema=schema) == []
+
+
+async def test_a_schema_that_is_misspelt_is_named_with_the_right_one(postgres_existing: Existing) -> None:
+    first, *others = await examined(postgres_existing, database_schema="the plattform's")
+    assert (first.code, first.sql) == ("MISSING_SCHEMA", ())
+    assert {each.code for each in others} == {"OTHER_SCHEMA"}
+
+
+async def test_a_search_path_to_nowhere_is_found(postgres_existing: Existing) -> None:
+    await postgres_existing.run_now(f"ALTER ROLE {postgres_existing.role} SET search_path = nowhere")
+    first, *_ = await examined(postgres_existing, database_url=postgres_existing.reader, database_schema=None)
+    assert (first.code, first.sql) == ("MISSING_SCHEMA", ())
+    assert "set GATEWAY_DATABASE_SCHEMA" in first.message
+
+
+async def test_an_empty_sqlite_database_is_made_by_the_sql(tmp_path: Path) -> None:
+    (tmp_path / "empty.db").touch()
+    empty = Existing(f"sqlite:///{tmp_path / 'empty.db'}", "", None)
+    findings = await examined(empty)
+    assert [each.code for each in findings] == ["MISSING_TABLE"] * 5
+    await empty.run_now(*(sql for finding in findings for sql in finding.sql))
+    assert await examined(empty) == []
+
+
+async def test_what_organizations_are_made_of_may_be_missing_too(postgres_existing: Existing) -> None:
+    damage = "DROP TABLE organizations CASCADE", "ALTER TABLE batches DROP COLUMN created_at"
+    await assert_mended(postgres_existing, "MISSING_ROWS", *damage)
+    assert await first_column(postgres_existing, "SELECT count(*) FROM organizations") == [1]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "datestyle = 'German, DMY'",
+        "datestyle = 'SQL, MDY'",
+        "datestyle = 'Postgres'",
+        "intervalstyle = 'iso_8601'",
+        "timezone = 'Asia/Kathmandu'",
+        "bytea_output = 'escape'",
+        "quote_all_identifiers = on",
+        "extra_float_digits = -15",
+        "standard_conforming_strings = off",
+        "search_path = pg_catalog, public",
+        "lc_messages = 'C'",
+        "default_transaction_read_only = on",
+        "xmloption = 'document'",
+        "transform_null_equals = on",
+        "array_nulls = off",
+        "client_min_messages = debug1",
+    ],
+)
+async def test_findings_do_not_depend_on_the_settings_of_a_session(postgres_existing: Existing, settings: str) -> None:
+    await postgres_existing.run_now(f"ALTER ROLE {postgres_existing.role} SET {settings}")
+    (found,) = await examined(postgres_existing, database_url=postgres_existing.reader)
+    assert found.code == "LAST_USED_UNWRITTEN"
+    await postgres_existing.run_now("DROP INDEX ix_batches_org")
+    codes = [each.code for each in await examined(postgres_existing, database_url=postgres_existing.reader)]
+    assert codes == ["MISSING_INDEX", "LAST_USED_UNWRITTEN"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("timestamp", "takes its times for UTC"),
+        ("timestamp(3)", "takes its times for UTC"),
+        ("text", "times that tell no zone"),
+    ],
+)
+async def test_times_without_a_zone_are_said_to_be_taken_for_utc(
+    postgres_existing: Existing, kind: str, said: str
+) -> None:
+    await postgres_existing.run_now(
+        "ALTER DATABASE " + f"\"{make_url(postgres_existing.url).database}\" SET timezone = 'Asia/Tokyo'",
+        f"ALTER TABLE batches ALTER started_at TYPE {kind} USING '2026-05-06 10:00:00'",
+    )
+    (found,) = await examined(postgres_existing)
+    assert found.code == "WRONG_TYPE"
+    assert said in found.message
+    await postgres_existing.run_now(*found.sql)
+    assert await examined(postgres_existing) == []
+    told = "SELECT DISTINCT CAST(started_at AT TIME ZONE 'UTC' AS text) FROM batches"
+    assert await first_column(postgres_existing, told) == ["2026-05-06 10:00:00"]
 
 
 async def test_tables_of_another_schema_are_found(postgres_existing: Existing) -> None:

@@ -11,6 +11,7 @@ from gateway.execution.documents import Documents
 from gateway.execution.plan.compiler import MOST_PLANS
 from gateway.execution.run import GraphQLRequest, run
 from gateway.schema.context import Context
+from gateway.schema.query import SCHEMA
 from gateway.viewer import READ, Viewer
 from tests.support.asking import DOCUMENTS, NOW
 from tests.support.edge import BATCH, ask, furnished, gateway
@@ -80,3 +81,16 @@ async def test_one_question_asked_of_many_parents_is_one_statement(url: str) -> 
     query = "{ batches { nodes { id callbackHealth callbackDeliveryCount callbackDeliveries { batch { id } } } } }"
     async with gateway(url) as client:
         assert path_of(await ask(client, query)) == ("planned", "5")
+
+
+async def test_every_field_of_the_root_is_planned(url: str) -> None:
+    by_id = f'batch(id: "{BATCH}") {{ id }} callbackDelivery(id: "{BATCH}") {{ id }} node(id: "{BATCH}") {{ id }}'
+    lists = (
+        "batches { nodes { id } } callbackDeliveries { pageInfo { endCursor } } callbackAttempts { edges { cursor } }"
+    )
+    others = f'nodes(ids: ["{BATCH}"]) {{ id }} viewer {{ scopes }} callbackStats {{ deliveries }}'
+    query = f"{{ {by_id} {lists} {others} }}"
+    assert SCHEMA.query_type is not None
+    assert all(f" {name}" in query for name in SCHEMA.query_type.fields)
+    async with gateway(url) as client:
+        assert path_of(await ask(client, query))[0] == "planned"

@@ -143,6 +143,44 @@ async def test_a_preview_has_limits(database: Database, size: int) -> None:
     )
 
 
+async def test_credentials_in_a_batch_are_masked_unless_the_viewer_may_see_them(database: Database) -> None:
+    values: dict[str, Any] = {
+        "links": {"result": "https://bucket.example/a?X-Amz-Signature=s3cr3t-value", "self": "https://a.example/b/1"},
+        "input": [{"image": "https://me:s3cr3t-value@a.example/x", "seed": 7}],
+        "output": {"api_key": "s3cr3t-value", "items": [1, None]},
+    }
+    await store(database, {batches: [batch(1, **values), batch(2)]})
+    query = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Batch { links input output } } }"
+    for also in ("", " __schema { queryType { name } }"):  # by a plan, and without
+        document = query.replace("{ nodes", "{" + also + " nodes")
+        ids = [identifier(0xBA, 1), identifier(0xBA, 2)]
+        assert (await data(database, document, ids=ids))["nodes"] == [
+            {
+                "links": {
+                    "result": "https://bucket.example/a?X-Amz-Signature=[masked]",
+                    "self": "https://a.example/b/1",
+                },
+                "input": [{"image": "https://[masked]@a.example/x", "seed": 7}],
+                "output": {"api_key": "[masked]", "items": [1, None]},
+            },
+            {"links": None, "input": None, "output": None},
+        ]
+        seen = (await data(database, document, scopes=frozenset({READ_SECRETS}), ids=ids))["nodes"][0]
+        assert seen == values
+
+
+async def test_long_text_is_masked_beside_the_loop_just_so(database: Database) -> None:
+    of = delivery(batch(1), 1)
+    long = "password=hunter2Xk29 " + "not available " * 3000
+    tries = [attempt(of, 1, response_body=long)]
+    rows = {batches: [batch(1)], batch_callback_deliveries: [of], batch_callback_delivery_attempts: tries}
+    await store(database, rows)
+    query = "query ($id: ID!) { callbackDelivery(id: $id) { attempts { responseBody } } }"
+    for also in ("", " __schema { queryType { name } }"):
+        found = await data(database, query.replace("{ callback", "{" + also + " callback"), id=of["id"])
+        assert found["callbackDelivery"]["attempts"] == [{"responseBody": long.replace("hunter2Xk29", "[masked]")}]
+
+
 async def test_credentials_are_masked_unless_the_viewer_may_see_them(database: Database) -> None:
     of = delivery(
         batch(1), 1, callback_url=URL, failure_detail="Authorization: Bearer s3cr3t-value", payload_bytes=b"{}"

@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from gateway.app import create_app
+from gateway.caches import ExpiringCache
 from gateway.database.engine import Database
-from gateway.database.lately import Remembered
 from gateway.errors import (
     BadRequest,
     ClientError,
@@ -163,7 +163,7 @@ async def test_token_is_remembered_no_longer_than_it_is_good(database: Database)
 
 def test_oldest_make_room_and_old_ones_are_gone() -> None:
     clock = Clock()
-    remembered: Remembered[bytes, int] = Remembered(2, clock)
+    remembered: ExpiringCache[bytes, int] = ExpiringCache(2, clock)
     for number in (1, 2, 3):
         remembered.put(bytes([number]), number, seconds=10)
     assert [remembered.get(bytes([number])) for number in (1, 2, 3)] == [None, 2, 3]

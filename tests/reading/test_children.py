@@ -3,7 +3,6 @@
 import pytest
 
 from gateway.database.engine import Database
-from gateway.database.lately import Lately
 from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches
 from gateway.reading import questions
 from gateway.reading.pages import Order
@@ -73,18 +72,3 @@ async def test_all_children_come_where_no_number_is_named(database: Database) ->
     question = RowsOf(batch_callback_delivery_attempts.c.delivery_id, columns, Order("attempt_number"))
     found = await Reader(database, OURS).fetch(question, parents)
     assert [[row.attempt_number for row in few] for few in found] == [[1, 2, 3, 4, 5]] * len(parents)
-
-
-def test_what_happened_lately_is_forgotten() -> None:
-    now = 0.0
-    lately: Lately[str] = Lately(2, 10.0, lambda: now)
-    lately.note("a")
-    assert "a" in lately
-    assert "b" not in lately
-    now = 9.0
-    lately.note("b")
-    lately.note("c")
-    assert "a" not in lately
-    assert {"b", "c"} <= {name for name in "abc" if name in lately}
-    now = 19.0
-    assert "b" not in lately

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import JSON, BigInteger, Boolean, Integer, LargeBinary, Table, Text, select
 
 from gateway.database.engine import Database
 from gateway.database.migrate import migrate
 from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches
-from gateway.errors import BatchNotFound
+from gateway.database.types import DecimalString, Id, UtcDateTime
+from gateway.errors import BatchNotFound, ImportRefused
 from gateway.reading import exporting
 from gateway.reading.contract import AttemptDocument, DeliveryDocument
 from gateway.reading.exporting import export_lines
@@ -117,3 +119,62 @@ async def test_a_history_comes_back_byte_for_byte_through_any_database(database:
         assert await exported(copy, organization) == path.read_bytes()
     await first.close()
     await last.close()
+
+
+VALUES: dict[type[Any], Any] = {
+    Id: identifier(0xE0, 1),
+    Text: "a text",
+    Integer: 7,
+    BigInteger: 2**40,
+    Boolean: False,
+    UtcDateTime: START,
+    DecimalString: "0.1200",
+    JSON: {"a": [1, None]},
+    LargeBinary: b'{"a": 1}',
+}
+LISTS = {"input", "items"}  # of objects
+NOT_IN_A_FILE = {"org_id"}
+
+
+def full(table: Table, row: dict[str, Any]) -> dict[str, Any]:
+    """The row, with a value in every column of its table that follows from no other."""
+    made = {
+        column.name: [VALUES[JSON]] if column.name in LISTS else VALUES[type(column.type)]
+        for column in table.c
+        if not column.info.get("derived")
+    }
+    return made | row
+
+
+async def test_no_column_is_lost_on_the_way_through_a_file(database: Database, tmp_path: Path) -> None:
+    """Whoever adds a column to the tables adds it to `writing.documents`, too: the export has it by itself."""
+    of = full(batches, batch(1))
+    sent = full(batch_callback_deliveries, delivery(of, 1))
+    tried = full(batch_callback_delivery_attempts, attempt(sent, 1))
+    stored = {batches: [of], batch_callback_deliveries: [sent], batch_callback_delivery_attempts: [tried]}
+    await store(database, stored)
+    path = tmp_path / "all.ndjson"
+    path.write_bytes(await exported(database))
+    line = json.loads(path.read_bytes())
+    (told,) = line["callback_deliveries"]
+    for table, document in zip(stored, (line, told, told["attempts"][0]), strict=True):
+        columns = {column.name for column in table.c if not column.info.get("derived")}
+        assert columns - NOT_IN_A_FILE <= document.keys()
+    copy = Database(f"sqlite+aiosqlite:///{tmp_path / 'copy.db'}")
+    await migrate(copy)
+    await import_file(copy, path, OURS, lambda _: None)
+    for table, (row,) in stored.items():
+        (found,) = await copy.fetch(select(table))
+        assert {name: found._mapping[name] for name in row} == row
+    await copy.close()
+
+
+async def test_a_file_says_of_which_version_it_is_where_that_is_not_the_first(
+    database: Database, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.ndjson"
+    path.write_text(json.dumps({"id": identifier(0xBA, 1), "created_at": "2026-05-06T10:00:00Z", "version": 1}))
+    assert (await import_file(database, path, OURS, lambda _: None)).batches == 1
+    path.write_text(json.dumps({"id": identifier(0xBA, 2), "created_at": "2026-05-06T10:00:00Z", "version": 2}))
+    with pytest.raises(ImportRefused, match="version: 2 is of a later version of the gateway: expected at most 1"):
+        await import_file(database, path, OURS, lambda _: None)

@@ -10,6 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gateway.reading.masking import MASK, mask_text, mask_url
+from gateway.reading.masking.names import explains
 
 SLACK = "https://hooks.slack.com/services/T012AB3CD/B01234ABC/XXXXXXXXXXXXXXXXXXXXXXXX"
 UUID = "123e4567-e89b-12d3-a456-426614174000"
@@ -107,6 +108,8 @@ HARMLESS = [
     "a=1&b=2; c: d, e=>f (g) [h] {i} \\n \\\\ \\u0026 %22 &quot; ''' \"\"\"",
 ]
 
+mask_text("")  # makes the automaton, which takes longer than hypothesis allows one example
+
 plain = st.text("abcXYZ0123456789", min_size=12, max_size=24)
 
 
@@ -142,6 +145,7 @@ def test_secret_in_a_url_in_a_text_is_masked_wherever_it_is_cut(secret: str, url
 
 @given(secret=st.text(min_size=6, max_size=20), levels=st.integers(1, 4))
 def test_json_string_is_masked_as_a_whole_at_every_level_of_json_in_json(secret: str, levels: int) -> None:
+    assume(not explains(secret))
     text: object = {"password": secret, "id": "seen"}
     for _ in range(levels):
         text = json.dumps(text)
@@ -216,8 +220,9 @@ def test_url_keeps_what_is_no_secret(url: str, masked: str) -> None:
         ("auth=('me', 'b'), timeout=3", "auth=[masked], timeout=3"),
         ("Set-Cookie: a=b; Path=/\r\nDate: x", "Set-Cookie: [masked]\r\nDate: x"),
         ('{"key": "X-Api-Key", "value": "b"}', '{"key": "X-Api-Key", "value": "[masked]"}'),
-        ("POST https://example.com/hooks/aB3xY9zQ failed", "POST https://example.com/hooks/aB3xY9zQ failed"),
-        ("POST https://example.com/hooks/aB3xY9zQ", "POST https://example.com/hooks/[masked]"),
+        ("POST https://example.com/hooks/aB3xY9zQ failed", "POST https://example.com/hooks/[masked] failed"),
+        ("POST https://example.com/users/aB3xY9zQ failed", "POST https://example.com/users/aB3xY9zQ failed"),
+        ("POST https://example.com/users/aB3xY9zQ", "POST https://example.com/users/[masked]"),
     ],
 )
 def test_text_stays_readable_around_the_mask(text: str, masked: str) -> None:

@@ -26,7 +26,7 @@ from gateway.reading.reader import Reader
 from gateway.reading.visibility import Visibility
 from gateway.schema.context import Context
 from gateway.schema.scalars import format_time
-from gateway.viewer import READ, Viewer
+from gateway.viewer import READ, READ_SECRETS, Viewer
 from tests.support.asking import DOCUMENTS, ask, data, statements
 from tests.support.predicate import attempts_of, keeps
 from tests.support.rows import OURS, START, THEIRS, Rows, attempt, batch, delivery, history, replace, store
@@ -431,3 +431,15 @@ def test_no_builder_is_left_out() -> None:
 def test_a_statement_names_the_organization_for_each_of_its_tables(name: str) -> None:
     for statement in BUILDERS[name]:
         assert_names_organization(statement)
+
+
+async def test_label_of_a_host_that_is_a_secret_is_shown_to_who_may_see_it(database: Database) -> None:
+    host = "eo2k8jxq4mzr7wt.m.pipedream.net"
+    of = delivery(batch(1), 1, callback_url=f"https://{host}/", callback_host=host)
+    tries = [attempt(of, 1, response_time_ms=7)]
+    rows = {batches: [batch(1)], batch_callback_deliveries: [of], batch_callback_delivery_attempts: tries}
+    await store(database, rows)
+    query = "{ callbackStats { byHost { host deliveries responseTimeMs { max } } } }"
+    for scopes, shown in ((frozenset[str](), "[masked].m.pipedream.net"), (frozenset({READ_SECRETS}), host)):
+        found = (await data(database, query, scopes=scopes))["callbackStats"]["byHost"]
+        assert found == [{"host": shown, "deliveries": 1, "responseTimeMs": {"max": 7}}]

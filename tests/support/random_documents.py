@@ -7,6 +7,9 @@ What makes a document valid is kept while it is written. Fields of one response 
 answer has a scope, which knows what its keys mean, wherever they were selected. Fragments are written first, each in a
 scope of its own, and spread where their scope fits. Variables and fragments that an operation reaches are declared and
 printed, no others.
+
+hypothesis-graphql does not come here: its documents have one operation, no variables, fragments or directives, which
+121, 25 and 98 of 150 of these have.
 """
 
 import argparse

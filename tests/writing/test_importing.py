@@ -1,7 +1,13 @@
 """Files become rows, all of a file or nothing of it."""
 
+import bz2
+import gzip
 import json
+import lzma
+import os
+import sys
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -295,8 +301,16 @@ async def test_deliveries_of_another_batch_are_refused(database: Database, tmp_p
     [
         ('[\n{"id": }\n]', "2: this is not JSON: Expecting value, found '}'"),
         ("[\n", "2: this is not JSON: Expecting value, found the end"),
-        ("", "1: this is not JSON: expected '[', found the end"),
-        ("{}", "1: this is not JSON: expected '[', found '{'"),
+        ("", "1: expected an array, found the end"),
+        ("{}", "1: expected an array of deliveries, found an object: batches are for a .ndjson file"),
+        ("\n3", "2: expected an array, found a number"),
+        ("-3", "1: expected an array, found a number"),
+        ("null", "1: expected an array, found null"),
+        ("true", "1: expected an array, found true"),
+        ('"text"', "1: expected an array, found a text"),
+        ("nul", "1: this is not JSON: Expecting value, found 'n'"),
+        ('"text', "1: this is not JSON: Unterminated string starting at, found '\"'"),
+        ("<html>", "1: this is not JSON: Expecting value, found '<'"),
         ("[3]", "1: [0]: 3 is wrong: input should be an object"),
         ("[]\n[]", "2: this is not JSON: expected the end, found '['"),
     ],
@@ -316,14 +330,104 @@ async def test_a_truncated_line_writes_nothing(database: Database, tmp_path: Pat
 
 async def test_a_file_that_cannot_be_read_is_refused(database: Database, tmp_path: Path) -> None:
     (tmp_path / "folder.json").mkdir()
+    (tmp_path / "file.csv").touch()
     for name, problem in (
         ("none.json", "it cannot be read: No such file or directory"),
         ("folder.json", "it cannot be read: Is a directory"),
-        ("file.csv", "the name should end in .json or .ndjson"),
+        ("file.csv", "the name should end in .json, .ndjson, .jsonl, or in such with .gz"),
     ):
         with pytest.raises(ImportRefused) as refused:
             await import_file(database, tmp_path / name, OURS, lambda _: None)
         assert refused.value.message == f"{tmp_path / name}: {problem}"
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("[]", "1: expected a batch, found an array: an array of deliveries is for a .json file"),
+        ("3", "1: expected an object, found a number"),
+        ("null", "1: expected an object, found null"),
+        ("no", "1: this is not JSON: Expecting value, found 'n'"),
+    ],
+)
+async def test_a_line_that_is_no_object_is_refused(database: Database, tmp_path: Path, line: str, problem: str) -> None:
+    assert await refusal(database, tmp_path, line) == problem
+
+
+LINES = json.dumps(batch(delivery())).encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("x.ndjson", LINES),
+        ("x.jsonl", LINES),
+        ("x.JSONL", LINES),
+        ("x.ndjson.gz", gzip.compress(LINES)),
+        ("x.jsonl.gz", gzip.compress(LINES[:9]) + gzip.compress(LINES[9:])),  # as two appended to each other
+        ("x.ndjson", gzip.compress(LINES)),  # what curl --compressed leaves under the old name
+        ("x.ndjson.gz", LINES),
+        ("x.ndjson.bz2", bz2.compress(LINES)),
+        ("x.ndjson.xz", lzma.compress(LINES)),
+        ("x.json.gz", gzip.compress(json.dumps([delivery()]).encode())),
+    ],
+)
+async def test_a_file_is_taken_by_any_of_its_usual_names(
+    database: Database, tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    result = await import_file(database, tmp_path / name, OURS, lambda _: None)
+    assert result == ImportResult(batches=1, deliveries=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("x.ndjson.gz", gzip.compress(LINES * 9)[:-20], "it cannot be unpacked: Compressed file ended before"),
+        ("x.ndjson.gz", gzip.compress(LINES)[:-8] + b"12345678", "it cannot be unpacked: CRC check failed"),
+        ("x.ndjson.xz", lzma.compress(LINES)[:-9], "it cannot be unpacked: Compressed file ended before"),
+        ("x.ndjson.bz2", b"BZh9" + LINES, "it cannot be read: Invalid data stream"),
+        ("x.zip", b"PK\x03\x04", "it is a zip archive: expected UTF-8 text"),
+        ("x.ndjson.zst", b"\x28\xb5\x2f\xfd", "it is zstd: expected UTF-8 text"),
+        ("x.ndjson", LINES.decode().encode("utf-16"), "it is UTF-16: expected UTF-8 text"),
+        ("x.json", b"SQLite format 3\0", "it is an SQLite database: expected UTF-8 text"),
+    ],
+)
+async def test_what_cannot_be_unpacked_is_refused(
+    database: Database, tmp_path: Path, name: str, content: bytes, problem: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ImportRefused) as refused:
+        await import_file(database, tmp_path / name, OURS, lambda _: None)
+    assert refused.value.message.startswith(f"{tmp_path / name}: {problem}")
+    assert await count(database, batches) == 0
+
+
+@pytest.mark.parametrize("content", [LINES, b"\xef\xbb\xbf\n " + LINES, gzip.compress(LINES)])
+@pytest.mark.parametrize("form", ["-", "fifo", "descriptor"])
+async def test_what_has_no_name_is_known_by_its_first_character(
+    database: Database, tmp_path: Path, form: str, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    array = json.dumps([delivery()]).encode()
+    for nth, (told, result) in enumerate(
+        [(content, ImportResult(batches=1, deliveries=1)), (array, ImportResult(unchanged=1))]
+    ):
+        out, into = os.pipe()
+        os.write(into, told)
+        os.close(into)
+        path = Path("-")
+        if form == "-":
+            monkeypatch.setattr("sys.stdin", os.fdopen(os.dup(out)))
+        elif form == "descriptor":
+            path = Path(f"/dev/fd/{out}")
+        else:
+            path = tmp_path / f"fifo {nth}"
+            os.mkfifo(path)
+            Thread(target=path.write_bytes, args=(told,)).start()
+        assert await import_file(database, path, OURS, lambda _: None) == result
+        os.close(out)
+        if form == "-":
+            sys.stdin.close()
 
 
 async def test_an_empty_file_of_lines_is_an_empty_history(database: Database, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from gateway.database.statements import CompiledStatement
 from gateway.database.types import AnyRow
-from gateway.execution.columns import Values
+from gateway.execution.plan.columns import Values
 from gateway.reading.pages import Page
 from gateway.schema.connections import Connection
 

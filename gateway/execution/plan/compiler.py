@@ -26,10 +26,10 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues
 
-from gateway.execution.columns import ENCODER, Unplannable, Write, writer
 from gateway.execution.documents import Operation
 from gateway.execution.plan.arguments import Arguments
 from gateway.execution.plan.batches import ObjectBatch
+from gateway.execution.plan.columns import ENCODER, Unplannable, Write, writer
 from gateway.execution.plan.connections import (
     ConnectionField,
     EdgeNodeField,
@@ -188,7 +188,7 @@ class _Compiler:
 
     @_field.register
     def _masked(self, source: Masked, field: Occurrence) -> PlannedField | ColumnField:
-        return MaskedField(source.column, source.mask, _writer(field.type_))
+        return MaskedField(source.column, source.mask, self._completion(field.type_, field.sets))
 
     @_field.register
     def _derived(self, source: Derived, field: Occurrence) -> PlannedField | ColumnField:

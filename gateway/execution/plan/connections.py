@@ -6,9 +6,9 @@ from itertools import chain
 from typing import cast
 
 from gateway.database.types import AnyRow
-from gateway.execution.columns import Values
 from gateway.execution.plan.arguments import Arguments
 from gateway.execution.plan.batches import Batch, EdgeBatch, ObjectBatch, PageBatch, RowBatch
+from gateway.execution.plan.columns import Values
 from gateway.execution.plan.fields import PlannedField, RequestInfo, Selection
 from gateway.reading.pages import Page
 from gateway.schema.connections import PageInfo, Paginated

@@ -1,0 +1,191 @@
+"""The shapes of tokens that are known by themselves, wherever they stand: data, each with where it is from.
+
+A source is `gitleaks NAME` for a rule of that scanner's default configuration, `GitHub NAME` for a partner pattern of
+GitHub's secret scanning, or the vendor's own documentation.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """Tokens that begin as nothing else does: these characters are enough, whatever follows and wherever it is cut."""
+
+    prefix: str  # a regular expression
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Tokens whose beginning is an ordinary word's, too: only the whole is one, or what is left of it at a cut end."""
+
+    prefix: str  # a regular expression
+    letters: str  # a class of characters
+    length: int  # of how many that follow the prefix, at least
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Tokens known by how their parts are joined."""
+
+    pattern: str  # a regular expression
+    source: str
+
+
+HEX, LOWER, ALPHANUMERIC, URLSAFE = "[0-9a-f]", "[a-z0-9]", "[A-Za-z0-9]", "[A-Za-z0-9_-]"
+
+ISSUERS = (
+    Issuer(r"sk-(?:ant|proj|svcacct|admin|or|lf|kimi)-", "gitleaks anthropic-api-key, openai-api-key; openrouter.ai"),
+    Issuer(r"[rs]k_(?:live|test|prod|org)_", "gitleaks stripe-access-token"),
+    Issuer("whsec_", "docs.stripe.com/webhooks; Standard Webhooks"),
+    Issuer("gh[oprsu]_", "gitleaks github-pat, github-oauth, github-app-token, github-refresh-token"),
+    Issuer("github_pat_", "gitleaks github-fine-grained-pat"),
+    Issuer(
+        "gl(?:pat|cbt|dt|ft|ffct|imt|agent|oas|ptt|rt|rtr|soat|wt)-", "docs.gitlab.com/security/tokens, token prefixes"
+    ),
+    Issuer("GR1348941", "gitleaks gitlab-rrt"),
+    Issuer("xox[abceoprs](?:\\.xox[abp])?-", "gitleaks slack-bot-token, slack-user-token, slack-config-access-token"),
+    Issuer("xapp-", "gitleaks slack-app-token"),
+    Issuer("AIza", "gitleaks gcp-api-key"),
+    Issuer(r"ya29\.", "developers.google.com/identity/protocols/oauth2"),
+    Issuer("GOCSPX-", "GitHub google_oauth_client_secret"),
+    Issuer(r"SG\.", "gitleaks sendgrid-api-token"),
+    Issuer("do[opr]_v1_", "gitleaks digitalocean-pat, -access-token, -refresh-token"),
+    Issuer("shp(?:at|ca|pa|ss|ua|tka)_", "gitleaks shopify-access-token and kin"),
+    Issuer("AT(?:ATT|CTT|STT)3", "gitleaks atlassian-api-token"),
+    Issuer("pypi-A", "gitleaks pypi-upload-token"),
+    Issuer("y0_Ag", "GitHub yandex_passport_oauth_token"),
+    Issuer("(?:vcp|vck|cfut|cfat|phx|phc)_", "vercel.com, developers.cloudflare.com, posthog.com"),
+    Issuer("bedrock-api-key-", "gitleaks aws-amazon-bedrock-api-key-short-lived"),
+    Issuer("rzp_(?:live|test)_", "razorpay.com/docs"),
+    Issuer("npm_", "gitleaks npm-access-token"),
+    Issuer("hf_", "gitleaks huggingface-access-token"),
+    Issuer("gw_", "this gateway's own keys"),
+    Issuer("r8_", "GitHub replicate_api_token"),
+    Issuer("xai-", "GitHub xai_api_key"),
+    Issuer("gsk_", "GitHub groq_api_key"),
+    Issuer("pplx-", "gitleaks perplexity-api-key"),
+    Issuer("nvapi-", "GitHub nvidia_api_key"),
+    Issuer("tgp_v1_", "docs.together.ai"),
+    Issuer("pcsk_", "GitHub pinecone_api_key"),
+    Issuer("lsv2_(?:pt|sk)_", "GitHub langchain_api_key"),
+    Issuer("[ps]k-lf-", "langfuse.com/docs"),
+    Issuer("tvly-", "docs.tavily.com"),
+    Issuer("wandb_v1_", "docs.wandb.ai"),
+    Issuer("hv[bsr]\\.", "gitleaks vault-batch-token, vault-service-token"),
+    Issuer("lin_(?:api|oauth)_", "gitleaks linear-api-key"),
+    Issuer("NR(?:AK|AL|AA|II|IQ|JS|BR|RA)-", "gitleaks new-relic-user-api-key and kin"),
+    Issuer("PMAK-", "gitleaks postman-api-token"),
+    Issuer("PMAT-", "GitHub postman_collection_key"),
+    Issuer("dckr_(?:pat|oat)_", "GitHub docker_personal_access_token"),
+    Issuer("HRKU-", "gitleaks heroku-api-key-v2"),
+    Issuer("nf[pcoub]_", "GitHub netlify_personal_access_token"),
+    Issuer("sb[pv]_", "GitHub supabase_personal_access_token"),
+    Issuer("sb_(?:secret|publishable)_", "supabase.com/docs/guides/api/api-keys"),
+    Issuer("pat-(?:na|eu)[0-9]-", "developers.hubspot.com, private apps"),
+    Issuer("CLOJARS_", "gitleaks clojars-api-token"),
+    Issuer("dp\\.(?:pt|st|ct|sa|scim|audit)\\.", "gitleaks doppler-api-token"),
+    Issuer("duffel_(?:test|live)_", "gitleaks duffel-api-token"),
+    Issuer("dt0[a-z][0-9]{2}\\.", "gitleaks dynatrace-api-token"),
+    Issuer("FLW(?:SECK|PUBK)(?:_TEST)?-", "gitleaks flutterwave-secret-key"),
+    Issuer("fio-u-", "gitleaks frameio-api-token"),
+    Issuer("f[om][0-9][ar]?_", "gitleaks flyio-access-token"),
+    Issuer("gl(?:c|sa)_", "gitleaks grafana-cloud-api-token, grafana-service-account-token"),
+    Issuer("s-s4t2(?:ud|af)-", "gitleaks intra42-client-secret"),
+    Issuer("sntry[sua]_", "gitleaks sentry-org-token, sentry-user-token"),
+    Issuer("ntn_", "gitleaks notion-api-token"),
+    Issuer("ops_ey", "gitleaks 1password-service-account-token"),
+    Issuer("AGE-SECRET-KEY-1", "gitleaks age-secret-key"),
+    Issuer("p8e-", "gitleaks adobe-client-secret"),
+    Issuer("pscale_(?:tkn|oauth|pw|app)_", "gitleaks planetscale-api-token and kin"),
+    Issuer("pn[ub]_", "gitleaks prefect-api-token"),
+    Issuer("rdme_", "gitleaks readme-api-token"),
+    Issuer("rubygems_", "gitleaks rubygems-api-token"),
+    Issuer("tk-us-", "gitleaks scalingo-api-token"),
+    Issuer("x(?:keysib|smtpsib)-", "gitleaks sendinblue-api-token"),
+    Issuer("sm_[aps]at_", "gitleaks settlemint-application-access-token and kin"),
+    Issuer("shippo_(?:live|test)_", "gitleaks shippo-api-token"),
+    Issuer("sgp_", "gitleaks sourcegraph-access-token"),
+    Issuer("sq[upa]_", "gitleaks sonar-api-token"),
+    Issuer("sq0(?:atp|csp|idp)-", "gitleaks square-access-token"),
+    Issuer("tfp_", "gitleaks typeform-api-token"),
+    Issuer("tskey-", "GitHub tailscale_api_key"),
+    Issuer("figd_", "GitHub figma_pat"),
+    Issuer("dnkey-", "gitleaks defined-networking-api-token"),
+    Issuer("sha256~", "gitleaks openshift-user-token"),
+    Issuer("CCIPAT_|CCIPRJ_", "GitHub circleci_access_token"),
+)
+
+SHAPES = (
+    Shape("secret_", ALPHANUMERIC, 43, "GitHub notion_integration_token"),
+    Shape("re_", "[A-Za-z0-9_]", 24, "GitHub resend_api_key"),
+    Shape("rnd_", ALPHANUMERIC, 28, "GitHub render_api_key"),
+    Shape("(?:live|test)_(?:pub_)?", URLSAFE, 31, "gitleaks gocardless-api-token, lob-api-key"),
+    Shape("AQVN", URLSAFE, 34, "gitleaks yandex-api-key"),
+    Shape("YC", URLSAFE, 38, "gitleaks yandex-aws-access-token"),
+    Shape("vercel_", ALPHANUMERIC, 24, "vercel.com/docs"),
+    Shape("fw_", ALPHANUMERIC, 22, "docs.fireworks.ai"),
+    Shape("pul-", LOWER, 40, "gitleaks pulumi-api-token"),
+    Shape("ico-", ALPHANUMERIC, 32, "gitleaks infracost-api-token"),
+    Shape("ATBB", ALPHANUMERIC, 28, "GitHub bitbucket_app_password"),
+    Shape("EZ[AT]K", ALPHANUMERIC, 54, "gitleaks easypost-api-token, easypost-test-api-token"),
+    Shape("AKCp", ALPHANUMERIC, 60, "gitleaks artifactory-api-key"),
+    Shape("cmVmd", ALPHANUMERIC, 50, "gitleaks artifactory-reference-token"),
+    Shape("csk-", LOWER, 40, "inference-docs.cerebras.ai"),
+    Shape("jina_", URLSAFE, 50, "jina.ai"),
+    Shape("api_org_", ALPHANUMERIC, 30, "gitleaks huggingface-organization-api-token"),
+    Shape("(?:access|secret)-(?:sandbox|development|production)-", "[0-9a-f-]", 30, "gitleaks plaid-api-token"),
+    Shape("SK", HEX, 32, "gitleaks twilio-api-key"),
+    Shape("A{22}", "[A-Za-z0-9%]", 60, "gitleaks twitter-bearer-token"),
+    Shape("cio", ALPHANUMERIC, 32, "GitHub crates_io_api_token"),
+    Shape("sk-", ALPHANUMERIC, 20, "gitleaks openai-api-key; api-docs.deepseek.com"),
+    Shape("sk_", HEX, 48, "elevenlabs.io/docs"),
+    Shape("(?:A3T[A-Z0-9]|AKIA|ASIA|ABIA|ACCA|AROA|AIDA)", "[A-Z0-9]", 12, "gitleaks aws-access-token"),
+    Shape("ABSK", "[A-Za-z0-9+/]", 60, "gitleaks aws-amazon-bedrock-api-key-long-lived"),
+    Shape("LTAI", ALPHANUMERIC, 12, "gitleaks alibaba-access-key-id"),
+    Shape("AKID", ALPHANUMERIC, 28, "GitHub tencent_cloud_secret_id"),
+    Shape("key-", HEX, 32, "gitleaks mailgun-private-api-token"),
+    Shape("pubkey-", HEX, 32, "gitleaks mailgun-pub-key"),
+    Shape("EAA", ALPHANUMERIC, 50, "gitleaks facebook-page-access-token"),
+    Shape("EAAA", URLSAFE, 22, "gitleaks square-access-token"),
+    Shape("IGQ", URLSAFE, 50, "developers.facebook.com, Instagram"),
+    Shape("dapi", HEX, 32, "gitleaks databricks-api-token"),
+    Shape("oy2", LOWER, 43, "gitleaks nuget"),
+    Shape("API-", "[A-Z0-9]", 26, "gitleaks octopus-deploy-api-key"),
+    Shape("4b1d", ALPHANUMERIC, 38, "gitleaks clickhouse-cloud-api-secret-key"),
+    Shape("A3-", "[A-Z0-9-]", 32, "gitleaks 1password-secret-key"),
+    Shape("v1\\.0-", "[a-f0-9-]", 100, "gitleaks cloudflare-origin-ca-key"),
+    Shape("sl\\.", URLSAFE, 100, "gitleaks dropbox-short-lived-api-token"),
+    Shape("ZXlK", "[A-Za-z0-9+/]", 30, "gitleaks jwt-base64"),
+    Shape("rpa_", ALPHANUMERIC, 30, "docs.runpod.io"),
+    Shape("amzn\\.mws\\.", "[0-9a-f-]", 36, "gitleaks 2 aws-mws-key"),
+    Shape("1//0", URLSAFE, 30, "developers.google.com, refresh tokens"),
+)
+
+# Bounded throughout: the automaton has a state for each repetition.
+FORMS = (
+    Form(r"eyJ[A-Za-z0-9_-]{3}", "RFC 7519: a JSON Web Token begins with an object in Base64; gitleaks jwt"),
+    Form(r"\b[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27}", "GitHub discord_bot_token"),
+    Form(r"\b[0-9]{8,10}:AA[A-Za-z0-9_-]{4}", "core.telegram.org/bots/api; gitleaks telegram-bot-api-token"),
+    Form(r"\b[0-9]{8,10}:A[A-Za-z0-9_-]{34}", "gitleaks telegram-bot-api-token"),
+    Form(r"\bs\.[A-Za-z0-9]{24}\b", "gitleaks vault-service-token, of before 1.10"),
+    Form(r"\bt1\.[A-Za-z0-9_-]{6,60}\.[A-Za-z0-9_-]{40}", "gitleaks yandex-access-token"),
+    Form(r"\b[0-9]{15,16}[|][A-Za-z0-9_-]{20}", "gitleaks facebook-access-token"),
+    Form(r"\b[0-9a-f]{32}-us[0-9]{1,2}\b", "gitleaks mailchimp-api-key"),
+    Form(r"\b[0-9a-f]{32}-[0-9a-f]{8}-[0-9a-f]{8}\b", "gitleaks mailgun-signing-key"),
+    Form(r"\b[ps]at\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9]{6}", "gitleaks harness-api-key"),
+    Form(r"\b[A-Za-z0-9]{14}\.atlasv1\.", "gitleaks hashicorp-tf-api-token"),
+    Form(r"[A-Za-z0-9_~.]{3}[0-9]Q~[A-Za-z0-9_~.-]{6}", "gitleaks azure-ad-client-secret"),
+    Form(r"\b[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk", "gitleaks maxmind-license-key"),
+    Form(r"\b[0-9]{1,8}[|][A-Za-z0-9]{40}", "laravel.com/docs/sanctum"),
+    Form(
+        r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}:[0-9a-f]{32}\b", "docs.fal.ai, authentication"
+    ),
+    Form(r"\b[0-9a-f]{32}\.[A-Za-z0-9]{16}\b", "docs.z.ai"),
+    Form(
+        r"\b(?:sc|ext|scauth|authress)_[A-Za-z0-9]{5,30}\.[A-Za-z0-9]{4,6}\.acc[_-][A-Za-z0-9-]{10}",
+        "gitleaks authress-service-client-access-key",
+    ),
+    Form(r"\b[A-Za-z0-9]{27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{38}", "GitHub discord_bot_token, of 2022"),
+)

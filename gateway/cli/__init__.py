@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
-from gateway.cli import dashboard, doctor, files, keys, schema, server
+from gateway.cli import dashboard, doctor, files, keys, schema, server, settings
 from gateway.errors import GatewayError
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ app.command("migrate")(schema.migrate_command)
 app.command("doctor")(doctor.doctor)
 app.command("schema")(schema.schema_command)
 app.command("dashboard")(dashboard.dashboard)
+app.command("settings")(settings.settings)
 
 
 def _print_version(asked: bool) -> None:

@@ -5,8 +5,6 @@ payload was ever kept as its own JSON, and that the ordinary executor could not 
 """
 
 import json
-import re
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -19,6 +17,7 @@ from gateway.execution.documents import Documents
 from gateway.execution.run import GraphQLRequest
 from gateway.http.explorer import gallery
 from tests.support.differential import Tally, compare, context, difference, ordinary, planned, silence
+from tests.support.documentation import documents
 from tests.support.random_documents import SCHEMA, Author, ask_everywhere
 from tests.support.random_inputs import Pools
 from tests.support.random_rows import world, worlds
@@ -29,7 +28,6 @@ SEARCHES = [
     pytest.param(6, 300, id="seed 6"),
     *(pytest.param(seed, 700, id=f"seed {seed}", marks=pytest.mark.thorough) for seed in (7, 8, 9)),
 ]
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 # As the platform signs it, with no space: what stands in it needs no more than being read.
 COMPACT = (
     b'{"event":"batch.succeeded","batch_id":"%s","status":"succeeded","output":{"items":[1.5,null]},"duration_ms":7,'
@@ -37,7 +35,7 @@ COMPACT = (
 )
 READY: dict[str, tuple[str, dict[str, Any]]] = {
     **{question.name: (question.query, dict(question.variables)) for question in gallery()},
-    **{f"README {n}": (text, {}) for n, text in enumerate(re.findall(r"```graphql\n(.*?)```", README, re.DOTALL))},
+    **{name: (text, {}) for name, text in documents().items()},
 }
 
 

@@ -15,9 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from gateway.observability.metrics import CODES, FACES, FAMILIES, LIMITS, NAMES, REQUEST_BUCKETS, Metrics
 from gateway.observability.shared_counters import CELLS
 from tests.cli.test_server_life import PATIENCE, Served, served, wait_until
+from tests.support.documentation import page
 from tests.support.edge import BATCH, ask, furnished, gateway
-
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -227,8 +226,9 @@ def test_any_worker_answers_for_all_even_for_those_that_died(tmp_path: Path) -> 
     assert list(tmp_path.glob("gateway-metrics-*")) == []
 
 
-def test_readme_names_every_metric() -> None:
+def test_the_rooms_readme_names_every_metric() -> None:
+    text = page("gateway/observability/README.md")
     for family in FAMILIES.values():
         labels = ", ".join(f"`{label}`" for label in family.labels) or "none"
-        assert f"| `{family.name}` | {labels} | {family.text} |" in README.splitlines()
-    assert set(re.findall(r"^\| `(gateway_\w+)` \|", README, re.MULTILINE)) == set(FAMILIES)
+        assert f"| `{family.name}` | {labels} | {family.text} |" in text.splitlines()
+    assert set(re.findall(r"^\| `(gateway_\w+)` \|", text, re.MULTILINE)) == set(FAMILIES)

@@ -106,7 +106,7 @@ async def _padded(database: Database) -> list[Finding]:
     findings = []
     for table in ORDERED_COLUMNS:
         found = catalog.tables[table.name]
-        padded = [column.name for column in table.c if found.columns[column.name].type == "character"]
+        padded = [name for name, of in found.columns.items() if name in table.c and of.type == "character"]
         if padded:
             name = RepairSql(database.dialect, found.schema).name(table.name)
             changed = ", ".join(f"ALTER COLUMN {column} TYPE text" for column in padded)

@@ -42,7 +42,7 @@ from gateway.schema.strawberry_internals import arguments_of, converted, core_in
 PREVIEW_SIZE = 512  # bytes, where a client names none
 
 ID = Parameter("id", Parameter.KEYWORD_ONLY, annotation=IdArgument)
-ID_COLUMNS = Parameter("ids", Parameter.KEYWORD_ONLY, annotation=IdsArgument)
+IDS_ARGUMENT = Parameter("ids", Parameter.KEYWORD_ONLY, annotation=IdsArgument)
 MAX_BYTES = Parameter("max_bytes", Parameter.KEYWORD_ONLY, default=PREVIEW_SIZE, annotation=MaxBytes)
 MASKED = "Credentials in it are replaced by `[masked]` for viewers without the scope `batches:read_secrets`."
 COLUMNS = "columns"  # the parameter by which a question learns what is selected of its rows

@@ -13,7 +13,7 @@ from strawberry.types.field import StrawberryField
 from gateway.reading.previews import Preview, Wanted
 from gateway.reading.questions import NodeById
 from gateway.schema.context import Info
-from gateway.schema.fields import ID, ID_COLUMNS, Source, SourcedField, column, columns_of
+from gateway.schema.fields import ID, IDS_ARGUMENT, Source, SourcedField, column, columns_of
 from gateway.schema.inputs import canonical_ids
 from gateway.schema.scalars import canonical_id
 from gateway.schema.strawberry_internals import core_info
@@ -77,7 +77,7 @@ class LoadedNodes(Source):
 
     @property
     def parameters(self) -> Sequence[Parameter]:
-        return (ID_COLUMNS,) if self.many else (ID,)
+        return (IDS_ARGUMENT,) if self.many else (ID,)
 
     def columns(self, _given: Mapping[str, Any], /) -> Sequence[Wanted]:
         return ()

@@ -46,7 +46,8 @@ async def test_both_paths_answer_alike(database: Database, seed: int, documents:
         async for found in ask_everywhere(database, documents, seed, tally):
             pytest.fail(str(found))
     assert tally.documents == documents
-    assert tally.planned > 0.9 * tally.asked, str(tally)
+    # No plan answers what is refused, or has errors beside data; one in twenty asks for introspection as well.
+    assert tally.planned > 0.9 * (tally.asked - tally.refused - tally.partial), str(tally)
 
 
 @pytest.mark.parametrize("name", READY)

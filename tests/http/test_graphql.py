@@ -433,7 +433,7 @@ def test_no_rate_is_no_limit_and_idle_credentials_are_forgotten(monkeypatch: pyt
     for _ in range(100):
         free.admit("a")
         free.charge("a", 100)
-    monkeypatch.setattr("gateway.http.rate_limit.REMEMBERED", 10)
+    monkeypatch.setattr("gateway.http.rate_limit.BUCKETS_REMEMBERED", 10)
     now = 0.0
     limiter = RateLimiter(rate=1, burst=1, clock=lambda: now)
     for number in range(100):

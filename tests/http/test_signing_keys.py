@@ -152,7 +152,7 @@ async def test_nobody_is_told_a_credential_is_wrong_while_no_key_was_ever_fetche
 
 
 async def test_key_server_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signing_keys, "TIMEOUT", 0.01)
+    monkeypatch.setattr(signing_keys, "SECONDS_TO_READ", 0.01)
     released = Event()
     keys = KeySet(lambda: b"{}" if released.wait(10) else b"", ALLOWED)
     with pytest.raises(KeysUnavailable):

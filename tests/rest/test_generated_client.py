@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -102,7 +103,9 @@ def generated(tmp_path_factory: pytest.TempPathFactory, generator: Path) -> tupl
     directory = tmp_path_factory.mktemp("generated")
     (directory / "reference.json").write_text(json.dumps(reference_with_unique_titles()), encoding="utf-8")
     command = [str(generator), "generate", "--path", "reference.json", "--output-path", "client", "--meta", "none"]
-    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))  # it formats with ruff, ours
+    environment = {**os.environ, "PATH": path}
+    done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "warning" not in (done.stdout + done.stderr).lower()
     return generator.with_name("python"), directory

@@ -43,7 +43,7 @@ def writer(type_: GraphQLLeafType, nullable: bool) -> Write:
             return [names[value] for value in values]
 
         return _among_nulls(write_names) if nullable else write_names
-    if type_.name == "JSON_WRITER":
+    if type_.name == "JSON":
         return _among_nulls(_json) if nullable else _json
     if type_.name not in KINDS:
         raise Unplannable(type_.name)

@@ -1,5 +1,6 @@
 """The only place where the parts meet."""
 
+import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,12 +16,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway import __version__
+from gateway.counting.answers import Statistics
+from gateway.counting.counter import counting
 from gateway.database.engine import Database
 from gateway.database.migrate import prepare
 from gateway.database.replicas import Replicas
-from gateway.database.required import KEYS, missing
+from gateway.database.required import COUNTS, KEYS, missing
 from gateway.database.tables import batch_callback_deliveries
-from gateway.errors import SchemaBehind, TelemetryMissing, UnsafeSettings
+from gateway.errors import DatabaseUnavailable, SchemaBehind, TelemetryMissing, UnsafeSettings
 from gateway.execution.documents import NO_DOCUMENTS, PARSE_FAILED, VALIDATION_FAILED, Documents, read_manifest
 from gateway.execution.limits import Limits
 from gateway.execution.run import BAD_INPUT
@@ -44,6 +47,8 @@ from gateway.reading.pages import Order, Slice
 from gateway.schema.query import schema
 from gateway.settings import Settings
 from gateway.writing.api_keys import find_key
+
+logger = logging.getLogger(__name__)
 
 GRAPHQL_CODES = (PARSE_FAILED, VALIDATION_FAILED, BAD_INPUT)
 STATEMENT_SHARE = 0.95  # of the deadline: the database gives up a little before the gateway does
@@ -79,6 +84,8 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     """
     refuse_unsafe(settings)
     database, keys = databases_of(settings)
+    counted = counted_database_of(settings, database, keys)
+    opened = {database, keys} if counted is None else {database, keys, counted}
     eyes = eyes_of(settings, database, metrics_folder)
     credentials = Credentials(
         keys,
@@ -94,16 +101,19 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         try:
             credentials.has_keys = await make_ready(settings, database, keys)
+            if counted is not None:
+                await make_counts_ready(counted)
             if settings.is_development and credentials.has_keys:
                 explorer.config = await explorer_config(database, keys)
             async with (
                 periodically(credentials.last_used.write, legacy_use.report),
                 periodically(*published, interval=PUBLISHED_SECONDS),
+                counting(database, counted),
             ):
                 yield
         finally:
-            for opened in {database, keys}:
-                await opened.close()
+            for each in opened:
+                await each.close()
             if eyes.traces is not None:
                 eyes.traces.close()
 
@@ -123,7 +133,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     app.include_router(probes.router(database, keys))
     if eyes.metrics is not None:
         app.include_router(metrics.router(eyes.metrics))
-    endpoint = graphql(settings, database, credentials, explorer)
+    endpoint = graphql(settings, database, credentials, explorer, Statistics(database, counted))
     if eyes.metrics is not None:
         watch(eyes.metrics, database, endpoint.documents)
     if settings.is_development:
@@ -164,9 +174,28 @@ def databases_of(settings: Settings) -> tuple[Database, Database]:
         max_lag=settings.database_replica_max_lag_seconds,
         **waits,
     )
-    if settings.keys_database_url is None:
+    if settings.keys_url is None:
         return rows, rows
-    return rows, Database(settings.keys_database_url, KEYS_POOL_SIZE, **waits)
+    return rows, Database(settings.keys_url, KEYS_POOL_SIZE, **waits)
+
+
+def counted_database_of(settings: Settings, rows: Database, keys: Database) -> Database | None:
+    """The database of the counted periods, which may be one of these; None where nothing is to be counted."""
+    if not settings.counting:
+        return None
+    if settings.counted_url is None:
+        return rows
+    if settings.counted_url == settings.keys_url:
+        return keys
+    return Database(settings.counted_url, KEYS_POOL_SIZE, patience=settings.database_wait_seconds)
+
+
+async def make_counts_ready(counted: Database) -> None:
+    """Raise `SchemaBehind` where the tables of counted periods are not there. Its database may be gone for a while."""
+    try:
+        await prepare(counted, COUNTS)
+    except DatabaseUnavailable as gone:
+        logger.warning("statistics are read from rows: %s", gone.message)
 
 
 async def make_ready(settings: Settings, rows: Database, keys: Database) -> bool:
@@ -180,7 +209,7 @@ async def make_ready(settings: Settings, rows: Database, keys: Database) -> bool
     elif lacking := await missing(keys, KEYS):
         if tokens_of(settings) is None:
             raise SchemaBehind(
-                f"Nobody could be let in: {lacking[0]}, GATEWAY_KEYS_DATABASE_URL is not set, nor are keys for tokens."
+                f"Nobody could be let in: {lacking[0]}, GATEWAY_OWN_DATABASE_URL is not set, nor are keys for tokens."
             )
         return False
     await refuse_demo_key(settings, keys)
@@ -205,7 +234,9 @@ async def explorer_config(database: Database, keys: Database) -> ExplorerConfig:
     return ExplorerConfig(api_key=DEMO_TOKEN, variables=ids)
 
 
-def graphql(settings: Settings, database: Database, credentials: Credentials, explorer: Explorer) -> GraphQL:
+def graphql(
+    settings: Settings, database: Database, credentials: Credentials, explorer: Explorer, statistics: Statistics
+) -> GraphQL:
     """The GraphQL endpoint with its limits, and the explorer in its place for browsers in development."""
     documents = Documents(
         schema._schema,
@@ -225,7 +256,8 @@ def graphql(settings: Settings, database: Database, credentials: Credentials, ex
         plans=settings.plans,
     )
     limiter = RateLimiter(settings.rate_limit, settings.rate_limit_burst)
-    return GraphQL(documents, database, credentials, manners, limiter, explorer if settings.is_development else None)
+    page = explorer if settings.is_development else None
+    return GraphQL(documents, database, credentials, manners, limiter, page, shortcut=statistics)
 
 
 def eyes_of(settings: Settings, database: Database, metrics_folder: Path | None) -> Recorder:

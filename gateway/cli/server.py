@@ -66,7 +66,7 @@ def demo(port: Port = 8000) -> None:
     with _listening("127.0.0.1", port) as listener, tempfile.TemporaryDirectory(prefix="gateway-demo-") as folder:
         url = URL.create("sqlite+aiosqlite", database=str(Path(folder, "demo.db"))).render_as_string()
         os.environ[variable("profile")] = Profile.DEVELOPMENT
-        for elsewhere in ("database_replica_urls", "database_schema", "keys_database_url"):
+        for elsewhere in ("database_replica_urls", "database_schema", "keys_database_url", "own_database_url"):
             os.environ.pop(variable(elsewhere), None)
         sample = with_database(url, _write_demo)
         typer.echo(_welcome(f"http://127.0.0.1:{listener.getsockname()[1]}", sample))

@@ -22,7 +22,7 @@ KeysUrl = Annotated[
     str | None,
     typer.Option(
         "--database-url",
-        help="Where the keys live; otherwise GATEWAY_KEYS_DATABASE_URL, and without it GATEWAY_DATABASE_URL.",
+        help="Where the keys live; otherwise GATEWAY_OWN_DATABASE_URL, and without it GATEWAY_DATABASE_URL.",
     ),
 ]
 
@@ -61,13 +61,13 @@ def with_database(database_url: str | None, work: Callable[[Database], Awaitable
 def with_keys(database_url: str | None, work: Callable[[Database], Awaitable[T]]) -> T:
     """Do some work on the database of the API keys, whose schema is made ready first."""
     settings = load_settings({"database_url": database_url})
-    elsewhere = None if database_url else settings.keys_database_url
+    elsewhere = None if database_url else settings.keys_url
     return _with(settings, elsewhere or settings.database_url, KEYS, work)
 
 
 def opened(settings: Settings, url: str) -> Database:
     """The database at a URL that is one of the settings'; that of the keys is in no schema that they name."""
-    schema = None if url == settings.keys_database_url else settings.database_schema
+    schema = None if url in {settings.own_database_url, settings.keys_database_url} else settings.database_schema
     return Database(url, settings.database_pool_size, schema=schema)
 
 

@@ -64,7 +64,7 @@ async def explain(connection: AsyncConnection, statement: AnySelect, large: Mapp
     rows: Any = result.cursor.fetchall()  # as they come, not as the statement's own rows
     if connection.dialect.name == "postgresql":
         plan = rows[0][0]
-        return of_postgres((json.loads(plan) if isinstance(plan, str) else plan)[0]["ExplainedPlan"], large)
+        return of_postgres((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"], large)
     return of_sqlite([row[3] for row in rows], large)
 
 
@@ -78,7 +78,7 @@ def of_postgres(root: Mapping[str, Any], large: Mapping[str, int]) -> ExplainedP
         if kind == "Seq Scan" and read > MANY:
             scanned[relation] = max(read, scanned.get(relation, 0))
         if kind == "Sort":
-            most = max(most, *(int(child["ExplainedPlan Rows"]) for child in node["Plans"]))
+            most = max(most, *(int(child["Plan Rows"]) for child in node["Plans"]))
     return ExplainedPlan(scanned, most)
 
 

@@ -33,6 +33,7 @@ from gateway.http.graphql_request import read_body, read_parameters
 from gateway.http.negotiation import JSON, RESPONSE_JSON, read_request_head
 from gateway.http.rate_limit import RateLimiter
 from gateway.observability.record import exchange
+from gateway.reading.loaders import Shortcut
 from gateway.schema.context import Context
 from gateway.viewer import READ
 
@@ -95,6 +96,8 @@ class GraphQL:
         manners: Manners,
         limiter: RateLimiter,
         page: Callable[[Request], Response | None] | None = None,
+        *,
+        shortcut: Shortcut | None = None,
     ) -> None:
         self.documents = documents
         self.database = database
@@ -102,6 +105,7 @@ class GraphQL:
         self.manners = manners
         self.limiter = limiter
         self.page = page
+        self.shortcut = shortcut
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         page = self.page(Request(scope, receive)) if self.page is not None else None
@@ -185,7 +189,7 @@ class GraphQL:
         scheme, token = get_authorization_scheme_param(authorization)
         viewer = await self.credentials.viewer(token if scheme.lower() == "bearer" else None, organization)
         viewer.require(READ)
-        return Context.of(viewer, self.database)
+        return Context.of(viewer, self.database, shortcut=self.shortcut)
 
     async def body(self, receive: Receive, length: str) -> bytes:
         """The body of a POST, which must be small, and here in time."""

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import groupby
 from operator import eq, itemgetter
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from aiodataloader import DataLoader
 from sqlalchemy import BindParameter, Column, Table, bindparam
@@ -241,17 +241,36 @@ def prepared_for(question: Any, sees_secrets: bool, dialect: Dialect) -> Compile
     return CompiledStatement(question.statement(Visibility(ORGANIZATION, NOW, sees_secrets), IDS), dialect)
 
 
+class Shortcut(Protocol):
+    """Knows another way to answer some questions than their statement."""
+
+    async def answer(self, reader: "Reader", question: Question[A_co]) -> A_co | None:
+        """What the statement would answer for the reader's organization; None where there is no other way."""
+        ...
+
+    async def known_until(self, reader: "Reader", where: Filter | None) -> datetime:
+        """All that happened before this instant is in the answers to statistics with this filter."""
+        ...
+
+
 class Reader:
     """Reads rows of one organization, for one request; `now` is the instant that the request calls now.
 
-    `statements` is how many it has run.
+    `statements` is how many it has run. What the `shortcut` answers is asked by it.
     """
 
     def __init__(
-        self, database: Database, organization: str, now: datetime | None = None, *, sees_secrets: bool = False
+        self,
+        database: Database,
+        organization: str,
+        now: datetime | None = None,
+        *,
+        sees_secrets: bool = False,
+        shortcut: Shortcut | None = None,
     ) -> None:
         self.database = database
         self.scope = Visibility(organization, now or datetime.now(UTC), sees_secrets)
+        self.shortcut = shortcut
         self._loaders: dict[Question[Any], DataLoader[str, Any]] = {}
         self._fetching: set[asyncio.Task[Any]] = set()
         self._stopped = False
@@ -278,6 +297,8 @@ class Reader:
         """The answers for all ids, in their order, by one statement; none where there is no id."""
         if not ids:
             return []
+        if self.shortcut is not None and (known := await self.shortcut.answer(self, question)) is not None:
+            return [known] * len(ids)
         prepared, rows = await self.read(question, ids)
         return question.answers(ids, prepared.rows(rows))
 
@@ -303,6 +324,10 @@ class Reader:
             prepared, {"organization": self.scope.organization, "now": self.scope.now, "ids": ids, **values}
         )
         return prepared, rows
+
+    async def known_until(self, where: Filter | None) -> datetime:
+        """All that happened before this instant is in the answers to statistics with this filter."""
+        return self.scope.now if self.shortcut is None else await self.shortcut.known_until(self, where)
 
     async def ask_organization(self, question: Question[A_co]) -> A_co:
         """The answer for the reader's organization as a whole; the same question is asked once."""

@@ -5,10 +5,11 @@ and in flight until then: every delivery is exactly one of the three. Percentile
 measured, never between two of them.
 """
 
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Label, and_, func, or_, select
@@ -85,6 +86,32 @@ class ResponseTimes(NamedTuple):
     max: int | None = None
 
 
+class SlotCounts:
+    """Counts by the second in which a slot of time starts, added up so that a stretch is told by its two ends.
+
+    The slots are in order; beside them how many deliveries each has, and of these completed and delivered ones.
+    """
+
+    def __init__(self, slots: Sequence[int], *counts: Sequence[int]) -> None:
+        self.slots = slots
+        self.counts = counts
+        self._sums = [list(accumulate(count, initial=0)) for count in counts]
+
+    def rows(self) -> Iterator[tuple[int, ...]]:
+        """Each slot with its counts."""
+        return zip(self.slots, *self.counts, strict=True)
+
+    def __bool__(self) -> bool:
+        return bool(self.slots)
+
+    def between(self, bounds: Sequence[int]) -> list[Counts]:
+        """The counts from each bound to the next; all slots lie between the first and the last bound."""
+        ends = [bisect_left(self.slots, bound) for bound in bounds]
+        columns = ([sums[end] for end in ends] for sums in self._sums)
+        deltas = ([after - before for before, after in zip(told[:-1], told[1:], strict=True)] for told in columns)
+        return [Counts(*counts) for counts in zip(*deltas, strict=True)]
+
+
 @dataclass(frozen=True, slots=True)
 class Period:
     """A stretch of a timeline, its end excluded, and the deliveries created in it."""
@@ -143,6 +170,15 @@ def response_times_by_host(scope: Visibility, where: Where, hosts: Sequence[str 
     return _percentiles(
         scope, where, unindexed(host).label("host"), among=or_(among, host.is_(None)) if None in hosts else among
     )
+
+
+def response_time_counts(scope: Visibility, where: Where, *, by_host: bool = False) -> AnySelect:
+    """How many attempts were answered after so many milliseconds, for all hosts together or for each."""
+    host = unindexed(deliveries.c.callback_host).label("host")
+    measured = attempts.c.response_time_ms
+    groups: tuple[ColumnElement[Any], ...] = (host,) if by_host else ()
+    counted = _of_attempts(scope, where, *groups, measured.label("ms"), func.count().label("count"))
+    return counted.where(measured.is_not(None)).group_by(*groups, measured)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +249,7 @@ class DeliveriesByHost(Question[list[tuple[str | None, Counts]]]):
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveriesBySlot(Question[dict[int, Counts]]):
+class DeliveriesBySlot(Question[SlotCounts]):
     """Counts of these deliveries by the second in which their slot of time starts."""
 
     where: Where
@@ -221,8 +257,9 @@ class DeliveriesBySlot(Question[dict[int, Counts]]):
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return deliveries_by_slot(scope, self.where)
 
-    def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[dict[int, Counts]]:
-        return [{row.slot: _counts_in(row) for row in rows}] * len(ids)
+    def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[SlotCounts]:
+        slots, *counts = zip(*sorted(map(tuple, rows)), strict=True) if rows else ((), (), (), ())
+        return [SlotCounts(slots, *counts)] * len(ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +290,35 @@ class ResponseTimesByHost(Question[dict[str | None, ResponseTimes]]):
         return [{host: measured.get(host, ResponseTimes()) for host in self.hosts}] * len(ids)
 
 
+@dataclass(frozen=True, slots=True)
+class ResponseTimeCounts(Question[dict[str | None, dict[int, int]]]):
+    """How many attempts of these deliveries were answered after so many milliseconds, by host or all under None."""
+
+    where: Where
+    by_host: bool = False
+
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+        return response_time_counts(scope, self.where, by_host=self.by_host)
+
+    def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[dict[str | None, dict[int, int]]]:
+        if not self.by_host:
+            return [{None: {ms: count for ms, count in rows}}] * len(ids)
+        times: dict[str | None, dict[int, int]] = {}
+        for host, ms, count in rows:
+            times.setdefault(host, {})[ms] = count
+        return [times] * len(ids)
+
+
+def times_of(counts: Mapping[int, int]) -> ResponseTimes:
+    """Percentiles and the maximum of times that were counted, as the statements have them."""
+    if not counts:
+        return ResponseTimes()
+    times = sorted(counts)
+    ranks = list(accumulate(counts[ms] for ms in times))
+    reached = (times[bisect_left(ranks, -(-ranks[-1] * p // 100))] for p in PERCENTILES)
+    return ResponseTimes(*reached, times[-1])
+
+
 async def timeline(reader: Reader, where: Where, stretch: Stretch, time_zone: str) -> list[Period]:
     """The deliveries that `where` keeps by the local hour or day in which they were created, none left out.
 
@@ -261,7 +327,7 @@ async def timeline(reader: Reader, where: Where, stretch: Stretch, time_zone: st
     """
     zone = zone_named(time_zone)
     try:
-        first, last = _span(where.created_at if where else None)
+        first, last = span(where.created_at if where else None)
         bounds: list[int] = []
         if first is not None and last is not None:
             if first > last:
@@ -271,18 +337,15 @@ async def timeline(reader: Reader, where: Where, stretch: Stretch, time_zone: st
         if not bounds:
             if not slots:
                 return []
-            first = first or instant(min(slots))
-            bounds = edges(zone, stretch, first, max(first, last or instant(max(slots))))
+            first = first or instant(slots.slots[0])
+            bounds = edges(zone, stretch, first, max(first, last or instant(slots.slots[-1])))
     except OverflowError:
         raise ValidationFailed("createdAt in the filter must lie in the years 2 to 9998 for a timeline.") from None
-    counts = [Counts()] * (len(bounds) - 1)
-    for slot, counted in slots.items():
-        counts[bisect_right(bounds, slot) - 1] += counted
     times = [instant(bound) for bound in bounds]
-    return [Period(*period) for period in zip(times[:-1], times[1:], counts, strict=True)]
+    return [Period(*period) for period in zip(times[:-1], times[1:], slots.between(bounds), strict=True)]
 
 
-def _span(created_at: TimeFilter | None) -> tuple[datetime | None, datetime | None]:
+def span(created_at: TimeFilter | None) -> tuple[datetime | None, datetime | None]:
     """The first and last instant that a filter keeps, where it says so."""
     if created_at is None:
         return None, None

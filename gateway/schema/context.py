@@ -9,7 +9,7 @@ import strawberry
 
 from gateway.database.engine import Database
 from gateway.errors import Unauthorized
-from gateway.reading.loaders import Reader
+from gateway.reading.loaders import Reader, Shortcut
 from gateway.viewer import READ_SECRETS, Viewer
 
 
@@ -20,10 +20,13 @@ class Context(msgspec.Struct, frozen=True):
     rows: Reader | None
 
     @classmethod
-    def of(cls, viewer: Viewer, database: Database, now: datetime | None = None) -> "Context":
+    def of(
+        cls, viewer: Viewer, database: Database, now: datetime | None = None, *, shortcut: Shortcut | None = None
+    ) -> "Context":
         """The context of one request of a viewer, at some instant or else now."""
         sees_secrets = READ_SECRETS in viewer.scopes
-        return cls(viewer, Reader(database, viewer.organization_id, now, sees_secrets=sees_secrets))
+        reader = Reader(database, viewer.organization_id, now, sees_secrets=sees_secrets, shortcut=shortcut)
+        return cls(viewer, reader)
 
     @property
     def known_viewer(self) -> Viewer:

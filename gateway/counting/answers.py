@@ -1,8 +1,8 @@
 """Statistics from stored periods and rows, and the same ones asked at once computed once.
 
-What is asked is a stretch of `createdAt` and conditions on what stored periods know deliveries by. Stored periods answer
-for the quarters of the stretch that were counted and have not changed since; rows for the rest, by one statement, which
-is that of the question over the rest. Everything else is the rows' alone, as without stored periods.
+What is asked is a stretch of `createdAt` and conditions on what stored periods know deliveries by. Stored periods
+answer for the quarters of the stretch that were counted and have not changed since; rows for the rest, by one
+statement, which is that of the question over the rest. Everything else is the rows' alone, as without stored periods.
 """
 
 import asyncio
@@ -361,7 +361,7 @@ def _recipe(asked: Asked, question: Any) -> Recipe:  # noqa: PLR0911
         return (
             (counts,),
             about,
-            lambda parts, rest: _shares([each for row in cells(parts) for each in row[-1].items()], rest),
+            lambda parts, rest: _shares((each for row in cells(parts) for each in row[-1].items()), rest),
         )
     if isinstance(question, stats.DeliveriesByHost):
         every = lambda rest: about(rest, first=UNLIMITED)  # noqa: E731
@@ -377,24 +377,37 @@ def _recipe(asked: Asked, question: Any) -> Recipe:  # noqa: PLR0911
         keeps = asked.keeps if asked.names_outcome else lambda key: asked.keeps_host(key[0])
         return (
             (column,),
-            stats.ResponseTimeCounts,
+            _times_of_rest,
             lambda parts, rest: stats.times_of(
                 _times([part["times"] for part in parts] if plain else _kept_times(parts, column, keeps), rest[None])
             ),
         )
     if isinstance(question, stats.ResponseTimesByHost) and not asked.names_outcome:
-        by_host = lambda rest: stats.ResponseTimeCounts(cast("Any", rest), by_host=True)  # noqa: E731
         return (
             ("times_by_host",),
-            by_host,
-            lambda parts, rest: {
-                host: stats.times_of(
-                    _times(_kept_times(parts, "times_by_host", lambda key: key[0] == host), rest.get(host, {}))  # noqa: B023
-                )
-                for host in question.hosts
-            },
+            _times_of_rest_by_host,
+            lambda parts, rest: _times_by_host(question.hosts, parts, rest),
         )
     raise NotStored
+
+
+def _times_of_rest(rest: Rest) -> Question[Any]:
+    return stats.ResponseTimeCounts(cast("Any", rest))
+
+
+def _times_of_rest_by_host(rest: Rest) -> Question[Any]:
+    return stats.ResponseTimeCounts(cast("Any", rest), by_host=True)
+
+
+def _times_by_host(
+    hosts: Sequence[str | None], parts: Parts, rest: Mapping[str | None, Mapping[int, int]]
+) -> dict[str | None, stats.ResponseTimes]:
+    found: dict[str | None, list[Mapping[int, int]]] = {host: [rest.get(host, {})] for host in hosts}
+    for part in parts:
+        for host, times in part["times_by_host"]:
+            if host in found:
+                found[host].append(times)
+    return {host: stats.times_of(_times(times, {})) for host, times in found.items()}
 
 
 def _counts(rows: Iterable[Any]) -> stats.Counts:
@@ -477,8 +490,8 @@ class Flight:
 class Flights:
     """Computes once what is asked at once.
 
-    Nobody joins a computation that has begun, since it may not know what was written just before the question: who comes
-    later shares the next one, which begins when the first has ended. So of each there are two at the most.
+    Nobody joins a computation that has begun, since it may not know what was written just before the question: who
+    comes later shares the next one, which begins when the first has ended. So of each there are two at the most.
     """
 
     def __init__(self) -> None:
@@ -495,15 +508,15 @@ class Flights:
             flight.reader = reader
         flight.waiting += 1
         flight.readers.append(reader)
-        assert flight.task is not None
+        task = cast("asyncio.Task[Any]", flight.task)
         try:
-            return await asyncio.shield(flight.task)
+            return await asyncio.shield(task)
         finally:
             flight.waiting -= 1
-            if flight.waiting == 0 and not flight.task.done():
+            if flight.waiting == 0 and not task.done():
                 if self._next.get(key) is flight:
                     del self._next[key]
-                flight.task.cancel()
+                task.cancel()
 
     async def _fly(self, key: Hashable, flight: Flight, compute: Callable[[Reader], Any]) -> Any:
         while (before := self._begun.get(key)) is not None and before.task is not None:

@@ -1,8 +1,9 @@
 """The process that counts: it counts what is over, counts again what changed, and all again after a while.
 
-It takes small steps. A step reads rows, a few thousand, without holding anything, then writes what it has counted in one
-short transaction in the database of the stored periods. After each it rests `REST` times as long, so that it takes a
-tenth of the time of one connection. Whenever it is killed, what it has written is whole, and the next one goes on there.
+It takes small steps. A step reads rows, a few thousand, without holding anything, then writes what it has counted in
+one short transaction in the database of the stored periods. After each it rests `REST` times as long, so that it takes
+a tenth of the time of one connection. Whenever it is killed, what it has written is whole, and the next one goes on
+there.
 """
 
 import asyncio
@@ -321,7 +322,7 @@ class Counter:
     async def _sum(self, organization: str, parent: int) -> dict[str, Any]:
         names = (*COUNTS, *KEPT)
         parts = await self.stored.periods(organization, children_of(parent), names, newest=True)
-        rows: list[Mapping[str, Any]] = [part._mapping for part in parts]
+        rows: list[Mapping[str, Any]] = [dict(part._mapping) for part in parts]
         size = sum(len(row[name]) for row in rows for name in KEPT if row[name] is not None)
         return sum_of(rows) if size < LARGE else await asyncio.to_thread(sum_of, rows)
 

@@ -6,6 +6,7 @@ of each level it needs no more than 7 at either end.
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 QUARTER = timedelta(minutes=15)
 FACTOR = 8
@@ -99,7 +100,7 @@ def joined(numbers: Iterable[int], most: int) -> list[Stretch]:
         return stretches
     gaps = sorted(range(1, len(stretches)), key=lambda n: stretches[n][0] - stretches[n - 1][1], reverse=True)
     cuts = [0, *sorted(gaps[: most - 1]), len(stretches)]
-    return [(stretches[low][0], stretches[high - 1][1]) for low, high in zip(cuts[:-1], cuts[1:], strict=True)]
+    return [(stretches[low][0], stretches[high - 1][1]) for low, high in pairwise(cuts)]
 
 
 def without(start: int, end: int, holes: Sequence[Stretch]) -> list[Stretch]:

@@ -1,9 +1,9 @@
 """What is counted of a period, and how it is kept.
 
 A *cell* is what deliveries have in common: status, failure reason, event, automatic or not, in flight or not (together
-the *outcome*), and the host. Counts are kept by cell; response times by outcome, by host and over all, since by cell they
-would be as many as attempts. What two periods were counted to can be added up. Where there are so many different values
-that adding them up is no better than reading rows, they are not kept: None.
+the *outcome*), and the host. Counts are kept by cell; response times by outcome, by host and over all, since by cell
+they would be as many as attempts. What two periods were counted to can be added up. Where there are so many different
+values that adding them up is no better than reading rows, they are not kept: None.
 """
 
 from collections.abc import Iterable, Mapping
@@ -74,10 +74,9 @@ class Tally:
         completed = 0 if in_flight else count
         delivered = completed if status == DELIVERED else 0
         self.slots[slot] = before[0] + count, before[1] + completed, before[2] + delivered
-        assert self.cells is not None
-        assert self.outcomes is not None
-        _add(self.cells, {cell: count})
-        _add(self.outcomes, {cell[:5]: count})
+        if self.cells is not None and self.outcomes is not None:
+            _add(self.cells, {cell: count})
+            _add(self.outcomes, {cell[:5]: count})
 
     def add_attempts(self, cell: Cell, code: int | None, milliseconds: int | None, count: int) -> None:
         """So many attempts of the deliveries of one cell, which got this answer after that time."""
@@ -87,9 +86,7 @@ class Tally:
         self.attempts += count
         _add(self.answers.setdefault(cell, {}), {code: count})
         _add(self.outcome_answers.setdefault(cell[:5], {}), {code: count})
-        if milliseconds is not None:
-            assert self.times_by_outcome is not None
-            assert self.times_by_host is not None
+        if milliseconds is not None and self.times_by_outcome is not None and self.times_by_host is not None:
             time = {milliseconds: count}
             _add(self.times, time)
             _add(self.times_by_outcome.setdefault(cell[:5], {}), time)
@@ -131,7 +128,7 @@ def sum_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     for row in rows:
         total.attempts += row["attempts"]
         numbers, *counts = _slots.decode(row["slots"])
-        total.slots.update(zip(numbers, zip(*counts, strict=True), strict=True))  # type: ignore[arg-type]
+        total.slots.update(zip(numbers, zip(*counts, strict=True), strict=True))
         _add(total.times, _times.decode(row["times"]))
         total.outcomes = _merged(total.outcomes, total.outcome_answers, row["outcomes"], _outcomes)
         total.cells = _merged(total.cells, total.answers, row["cells"], _cells)

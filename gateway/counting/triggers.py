@@ -1,4 +1,4 @@
-"""Triggers that watch deliveries and attempts: every change leaves a mark of its quarter of an hour, in its transaction.
+"""Triggers that watch deliveries and attempts: a change leaves a mark of its quarter of an hour, in its transaction.
 
 A quarter is that in which the delivery was created. On PostgreSQL a statement leaves one mark for each quarter that it
 touches, named by its transaction, so that no transaction waits for another; the function has its owner's rights, so
@@ -130,12 +130,10 @@ def _on_sqlite() -> Iterator[str]:
             sides = {"INSERT": ("NEW",), "DELETE": ("OLD",), "UPDATE": ("OLD", "NEW")}[event]
             noted = ""
             for side in sides:
-                found = f"SELECT {side}.org_id AS org_id, {NUMBER['sqlite'].format(of=side)} AS number"
+                of = "d" if table == "attempts" else side
+                found = f"SELECT {of}.org_id AS org_id, {NUMBER['sqlite'].format(of=of)} AS number"
                 if table == "attempts":
-                    found = (
-                        f"SELECT d.org_id AS org_id, {NUMBER['sqlite'].format(of='d')} AS number FROM {deliveries} AS d "
-                        f"WHERE d.id = {side}.delivery_id AND d.org_id = {side}.org_id"
-                    )
+                    found += f" FROM {deliveries} AS d WHERE d.id = {side}.delivery_id AND d.org_id = {side}.org_id"
                 noted += (
                     f" DELETE FROM {changed} WHERE (org_id, number) IN ({found});"
                     f" INSERT INTO {changed} (org_id, number, mark) SELECT org_id, number, random() FROM ({found})"

@@ -1,9 +1,9 @@
 """What changed in an organization: one question, by keyset, in the order of the changes.
 
-Deliveries change, and say when in `updated_at`; attempts are only ever added. A position is the time of a change and the
-row's id, as everywhere. A change is told where its row says so: not a deleted row, not one that was written without a new
-`updated_at`. And who writes a time down commits a little later, so that behind a position there may still come others:
-whoever must not miss any begins again a little before it.
+Deliveries change, and say when in `updated_at`; attempts are only ever added. A position is the time of a change and
+the row's id, as everywhere. A change is told where its row says so: not a deleted row, not one that was written without
+a new `updated_at`. And who writes a time down commits a little later, so that behind a position there may still come
+others: whoever must not miss any begins again a little before it.
 """
 
 from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Label, and_, func, or_, select
@@ -108,7 +108,7 @@ class SlotCounts:
         """The counts from each bound to the next; all slots lie between the first and the last bound."""
         ends = [bisect_left(self.slots, bound) for bound in bounds]
         columns = ([sums[end] for end in ends] for sums in self._sums)
-        deltas = ([after - before for before, after in zip(told[:-1], told[1:], strict=True)] for told in columns)
+        deltas = ([after - before for before, after in pairwise(told)] for told in columns)
         return [Counts(*counts) for counts in zip(*deltas, strict=True)]
 
 
@@ -302,7 +302,7 @@ class ResponseTimeCounts(Question[dict[str | None, dict[int, int]]]):
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[dict[str | None, dict[int, int]]]:
         if not self.by_host:
-            return [{None: {ms: count for ms, count in rows}}] * len(ids)
+            return [{None: dict(map(tuple, rows))}] * len(ids)
         times: dict[str | None, dict[int, int]] = {}
         for host, ms, count in rows:
             times.setdefault(host, {})[ms] = count
@@ -315,8 +315,8 @@ def times_of(counts: Mapping[int, int]) -> ResponseTimes:
         return ResponseTimes()
     times = sorted(counts)
     ranks = list(accumulate(counts[ms] for ms in times))
-    reached = (times[bisect_left(ranks, -(-ranks[-1] * p // 100))] for p in PERCENTILES)
-    return ResponseTimes(*reached, times[-1])
+    p50, p95, p99 = (times[bisect_left(ranks, -(-ranks[-1] * p // 100))] for p in PERCENTILES)
+    return ResponseTimes(p50, p95, p99, times[-1])
 
 
 async def timeline(reader: Reader, where: Where, stretch: Stretch, time_zone: str) -> list[Period]:

@@ -1,6 +1,6 @@
 """Counting in tests: an organization's past counted over, and rows that are written meanwhile."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Table, delete, insert, update
@@ -48,7 +48,7 @@ class Books:
 
 
 async def write(connection: AsyncConnection, before: Rows, after: Rows) -> None:
-    """Make the rows that were before those that are after: deletes, updates, inserts."""
+    """Make the rows that were before those that are after: deletes, updates, inserts. A new `updated_at` is now."""
     for table in (attempts, deliveries):
         left = {row["id"] for row in after[table]}
         for row in before[table]:
@@ -61,9 +61,10 @@ async def write(connection: AsyncConnection, before: Rows, after: Rows) -> None:
 
 
 async def _put(connection: AsyncConnection, table: Table, row: Row, known: Row | None) -> None:
+    values = {name: value for name, value in row.items() if known is None or known.get(name, known) != value}
+    if values.get("updated_at") is not None:
+        values["updated_at"] = datetime.now(UTC)
     if known is None:
-        await connection.execute(insert(table), row)
-    elif known != row:
-        values = {name: value for name, value in row.items() if name not in known or known[name] != value}
+        await connection.execute(insert(table), values)
+    elif values:
         await connection.execute(update(table).where(table.c.id == row["id"]).values(values))
-

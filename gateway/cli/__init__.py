@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
-from gateway.cli import dashboard, doctor, files, keys, schema, server
+from gateway.cli import count, dashboard, doctor, files, keys, schema, server
 from gateway.errors import GatewayError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command("export")(files.export)
 app.add_typer(keys.app, name="keys")
 app.command("migrate")(schema.migrate)
 app.command("doctor")(doctor.doctor)
+app.command("count")(count.count)
 app.command("schema")(schema.schema)
 app.command("dashboard")(dashboard.dashboard)
 

@@ -56,14 +56,14 @@ LARGE = 100_000  # bytes to add up: a thread does it
 STRETCHES = 8  # of changed quarters that are counted in one step
 FAILURES = (*REFUSED, SQLAlchemyError, OSError, ClientError)
 
-Advance = Callable[[str, int, int, int], None]
+Advance = Callable[[str, int, int, int, int], None]
 
 
 class Counter:
     """Counts the rows of a database into stored periods, while it has the lease.
 
     `rows_of_a_step` is about how many groups of rows one step reads. `advance` is told of what is counted the first
-    time: the organization, the first quarter, how far it has come, and how many deliveries it found.
+    time: the organization, the quarters that are done, the last quarter of all, and how many deliveries it found.
     """
 
     def __init__(
@@ -241,7 +241,7 @@ class Counter:
         stretch = [] if start is None or start >= end else [(start, end)]
         found = await self._count(row, stretch, marks, elsewhere, until=end, since=row.counted_until)
         if start is not None:
-            self.advance(row.org_id, start, end, found)
+            self.advance(row.org_id, start, end, target, found)
         return True
 
     async def _marks(self, organization: str, before: int) -> tuple[list[Mark], list[Mark]]:

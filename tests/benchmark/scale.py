@@ -169,10 +169,10 @@ async def _measured(lanes: Mapping[tuple[str, str, str], Lane], rounds: int) -> 
             samples[name].append(took)
             bodies[name] = answer.body
         console.print(f"round {number}", highlight=False)
-    for (size, side, name), body in bodies.items():
-        if side == "rows" and not same(body, bodies[size, "counted", name]):
-            raise Refused(f"{name} ({size}) is not the same with stored periods")
-    return {name: median(taken) for name, taken in samples.items()}
+    for (size, side, what), body in bodies.items():
+        if side == "rows" and not same(body, bodies[size, "counted", what]):
+            raise Refused(f"{what} ({size}) is not the same with stored periods")
+    return {lane: median(taken) for lane, taken in samples.items()}
 
 
 def _statistics(kind: str, large: int, seconds: Mapping[tuple[str, str, str], float]) -> Sheet:

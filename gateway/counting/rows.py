@@ -94,7 +94,7 @@ class Rows:
                         found[number].add_deliveries(number, cell, *rest)
             except (TypeError, ValueError) as odd:
                 raise Uncountable(f"A row holds what its columns' types do not allow: {odd}.") from odd
-        return found, read
+        return {number: tally.finish() for number, tally in found.items()}, read
 
 
 def _cell() -> list[ColumnElement[Any]]:

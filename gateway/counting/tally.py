@@ -68,29 +68,44 @@ class Tally:
 
     def add_deliveries(self, slot: int, cell: Cell, count: int) -> None:
         """So many deliveries of one quarter and cell."""
-        status, in_flight = cell[0], cell[4]
         _require(cell)
         before = self.slots.get(slot, (0, 0, 0))
-        completed = 0 if in_flight else count
-        delivered = completed if status == DELIVERED else 0
+        completed = 0 if cell[4] else count
+        delivered = completed if cell[0] == DELIVERED else 0
         self.slots[slot] = before[0] + count, before[1] + completed, before[2] + delivered
-        if self.cells is not None and self.outcomes is not None:
-            _add(self.cells, {cell: count})
-            _add(self.outcomes, {cell[:5]: count})
+        if self.cells is not None:
+            self.cells[cell] = self.cells.get(cell, 0) + count
 
     def add_attempts(self, cell: Cell, code: int | None, milliseconds: int | None, count: int) -> None:
         """So many attempts of the deliveries of one cell, which got this answer after that time."""
-        for value in (code, milliseconds):
-            if not (value is None or type(value) is int):
-                raise Uncountable(f"{value!r} stands where a number should.")
+        if not ((code is None or type(code) is int) and (milliseconds is None or type(milliseconds) is int)):
+            raise Uncountable(f"{code!r} or {milliseconds!r} stands where a number should.")
         self.attempts += count
-        _add(self.answers.setdefault(cell, {}), {code: count})
-        _add(self.outcome_answers.setdefault(cell[:5], {}), {code: count})
+        answers = self.answers.get(cell)
+        if answers is None:
+            answers = self.answers[cell] = {}
+        answers[code] = answers.get(code, 0) + count
         if milliseconds is not None and self.times_by_outcome is not None and self.times_by_host is not None:
-            time = {milliseconds: count}
-            _add(self.times, time)
-            _add(self.times_by_outcome.setdefault(cell[:5], {}), time)
-            _add(self.times_by_host.setdefault(cell[5], {}), time)
+            groups: tuple[tuple[Any, dict[Any, Times]], ...] = (
+                (cell[:5], self.times_by_outcome),
+                (cell[5], self.times_by_host),
+            )
+            for key, group in groups:
+                times = group.get(key)
+                if times is None:
+                    times = group[key] = {}
+                times[milliseconds] = times.get(milliseconds, 0) + count
+
+    def finish(self) -> "Tally":
+        """Add up what follows from cells and hosts, once all is added that belongs to a quarter."""
+        if self.outcomes is not None:
+            for cell, count in (self.cells or {}).items():
+                self.outcomes[cell[:5]] = self.outcomes.get(cell[:5], 0) + count
+        for cell, answers in self.answers.items():
+            _add(self.outcome_answers.setdefault(cell[:5], {}), answers)
+        for times in (self.times_by_host or {}).values():
+            _add(self.times, times)
+        return self
 
     def counts(self) -> tuple[int, int, int]:
         """Deliveries, completed, delivered."""
@@ -182,7 +197,9 @@ def _timed(times: Mapping[Any, Times] | None, key_of: Any) -> Any:
 
 
 def _in_order(counts: Mapping[Any, int]) -> dict[Any, int]:
-    return dict(sorted(counts.items(), key=lambda item: (item[0] is None, item[0] or 0)))
+    if None in counts:
+        return dict(sorted(counts.items(), key=lambda item: (item[0] is None, item[0] or 0)))
+    return dict(sorted(counts.items()))
 
 
 def _order(key: tuple[Any, ...]) -> tuple[tuple[bool, str], ...]:

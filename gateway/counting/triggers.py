@@ -70,6 +70,8 @@ def remove(dialect: str, schema: str | None = None) -> list[str]:
 
 async def is_watched(database: Database) -> bool:
     """Whether all triggers are there, and the marks are this role's to read and to delete."""
+    if database.url.query.get("mode") == "ro":
+        return False
     asked = INSTALLED if database.dialect == "postgresql" else INSTALLED_ON_SQLITE
     try:
         ((found,),) = await database.fetch(text(asked), newest=True)

@@ -329,7 +329,8 @@ def _deliveries(say: Dialect, series: str, group: Group, shape: Alike) -> str:
       status_code, failure_reason_code, attempt_count, max_attempts, next_attempt_at, created_at, updated_at,
       completed_at, callback_host, event, payload_bytes)
     SELECT {say.id(DELIVERY, f"{group.first_delivery} + n")}, '{ORGANIZATION}', {say.id(BATCH, batch)},
-      {_url(shape.host())}, {say.id(SECRET, "n % 7")}, n % {group.deliveries} = 0, {shape.delivery_status(group)}, {shape.reason(group)},
+      {_url(shape.host())}, {say.id(SECRET, "n % 7")}, n % {group.deliveries} = 0,
+      {shape.delivery_status(group)}, {shape.reason(group)},
       {group.attempts}, {max(8, group.attempts)}, CASE WHEN {in_flight} THEN {say.time(f"{created} + 3600")} END,
       {say.time(created)}, {changed}, CASE WHEN NOT ({in_flight}) THEN {changed} END,
       'hooks.customer-' || ({shape.host()}) || '.example', {shape.event()}, {say.body(body)}

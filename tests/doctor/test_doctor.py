@@ -312,7 +312,7 @@ async def test_a_schema_of_another_version_is_found(database: Database) -> None:
     try:
         findings = (await examine(Settings(database_url=own.url)))[1]
     finally:
-        await own.run_now("UPDATE alembic_version SET version_num = '0002'")
+        await own.run_now("UPDATE alembic_version SET version_num = '0003'")
     assert [finding.code for finding in findings] == ["SCHEMA_BEHIND"]
 
 

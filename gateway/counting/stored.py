@@ -57,7 +57,7 @@ def books_of(organization: Any) -> AnySelect:
         .join_from(
             organizations,
             periods,
-            and_(periods.c.org_id == own.org_id, periods.c.org_id == organization, periods.c.covered.is_(false())),
+            and_(periods.c.org_id == organization, periods.c.covered.is_(false())),
             isouter=True,
         )
         .where(own.org_id == organization)
@@ -67,9 +67,7 @@ def books_of(organization: Any) -> AnySelect:
 def marks_of(organization: Any) -> AnySelect:
     """The organization's version, in a row for each quarter that is marked as changed; one at least."""
     own = organizations.c
-    marked = and_(
-        changed.c.org_id == own.org_id, changed.c.org_id == organization, changed.c.number < own.counted_until
-    )
+    marked = and_(changed.c.org_id == organization, changed.c.number < own.counted_until)
     return (
         select(own.version, changed.c.number)
         .join_from(organizations, changed, marked, isouter=True)

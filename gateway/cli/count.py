@@ -93,6 +93,8 @@ async def _count(rows: Database, stored: Database, lease: Lease, wanted: list[st
             task = progress.add_task(id_, total=None, deliveries=0, offset=0)
             await (counter.verify if again else counter.complete)(id_)
             progress.remove_task(task)
+    for id_, reason in counter.unable.items():
+        typer.echo(f"{id_} cannot be counted, its rows are read: {reason}")
     typer.echo(f"Counted {found:,} deliveries that were not counted before")
 
 

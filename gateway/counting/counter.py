@@ -86,7 +86,7 @@ class Counter:
         self.watched = False
         self._changes = rows.prepare(changed_slots(Visibility(ORGANIZATION, NOW)))
         self._size = 8  # quarters of the next step
-        self._unable: set[str] = set()  # organizations with rows that cannot be counted
+        self.unable: dict[str, str] = {}  # why organizations cannot be counted
         self._proving: set[str] = set()  # organizations that are watched, and counted again before that is relied on
 
     async def run(self) -> None:
@@ -147,13 +147,13 @@ class Counter:
 
         Organizations whose rows no column allows, as SQLite lets them, are left to be read.
         """
-        if organization in self._unable:
+        if organization in self.unable:
             return False
         try:
             return await self._step(organization, again=again)
         except Uncountable as odd:
             logger.warning("organization %s is not counted: %s", organization, odd.message)
-            self._unable.add(organization)
+            self.unable[organization] = odd.message
             async with self.stored.writing(self.lease.holder) as pen:
                 await pen.close_books(organization)
             return False
@@ -170,8 +170,8 @@ class Counter:
             row = await self._read_changes(row)
         return (
             await self._count_changed(row)
-            or await self._count_next(row)
             or await self._build(row)
+            or await self._count_next(row)
             or (again and await self._count_again(row))
         )
 

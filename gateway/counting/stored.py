@@ -72,6 +72,7 @@ def marks_of(organization: Any) -> AnySelect:
         select(own.version, changed.c.number)
         .join_from(organizations, changed, marked, isouter=True)
         .where(own.org_id == organization)
+        .distinct()  # a quarter that is written to all the time has many marks
         .limit(at_most(MOST_MARKS))
     )
 

@@ -1,7 +1,10 @@
 """The same statistics asked at once are computed once; what is asked later knows what was written before."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +13,10 @@ from gateway.counting import answers, rows, stored
 from gateway.counting.answers import Flights, Statistics
 from gateway.counting.periods import cover, joined, level_of, period, stretch_of, without
 from gateway.database.engine import Database
+from gateway.reading.filters import CallbackDeliveryFilter, TextFilter
 from gateway.reading.loaders import Reader
-from gateway.reading.stats import AttemptCount, TotalsOf
+from gateway.reading.stats import AttemptCount, DeliveriesByHost, ResponseTimeCounts, TotalsOf
+from gateway.reading.visibility import Visibility
 from tests.support.asking import statements
 from tests.support.counted import Books
 from tests.support.rows import OURS, START, THEIRS, history, store
@@ -90,6 +95,7 @@ async def test_who_leaves_does_not_end_it_for_the_others_and_the_last_one_does()
     await ended.wait()
 
 
+FAILED = CallbackDeliveryFilter(status_code=TextFilter(eq="failed"))
 AS_OF = "query {{ callbackStats{filter} {{ asOf deliveries }} }}"
 
 
@@ -128,6 +134,25 @@ def test_a_statement_names_the_organization_for_each_of_its_tables(module: Any) 
     assert len(builders(module)) == len(BUILDERS[module]) + (module is stored)  # `is_same`
     for statement in BUILDERS[module]:
         assert_names_organization(statement)
+
+
+REST = {
+    "totals": answers.TotalsOfRest(answers.Rest(None, 4)),
+    "attempts": AttemptCount(answers.Rest(None, 4)),  # type: ignore[arg-type]
+    "hosts": DeliveriesByHost(answers.Rest(FAILED, 2), 10),  # type: ignore[arg-type]
+    "response times": ResponseTimeCounts(answers.Rest(None, 2)),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("name", REST)
+async def test_the_rest_is_found_by_its_time_and_not_among_all_rows(sqlite_template: Path, name: str) -> None:
+    database = Database(f"sqlite+aiosqlite:///{sqlite_template}")
+    prepared = database.prepare(REST[name].statement(Visibility(OURS, START), []))
+    with closing(sqlite3.connect(sqlite_template)) as file:
+        plan = [row[3] for row in file.execute(f"EXPLAIN QUERY PLAN {prepared.text}", ["1"] * prepared.text.count("?"))]
+    await database.close()
+    assert not [step for step in plan if step.endswith("(org_id=?)")]
+    assert [step for step in plan if "created_at>?" in step]
 
 
 def test_any_stretch_is_a_few_periods_that_make_it_up() -> None:

@@ -90,6 +90,24 @@ def stored_periods(organization: Any, wanted: Any, columns: Iterable[str]) -> An
     return select(periods.c.period, *shown).where(periods.c.org_id == organization, is_among(periods.c.period, wanted))
 
 
+def own_row(organization: Any) -> AnySelect:
+    """The organization's own row."""
+    return select(organizations).where(organizations.c.org_id == organization)
+
+
+def uncovered_periods(organization: Any) -> AnySelect:
+    """The periods that no longer one covers, and when something in each changed last."""
+    kept = and_(periods.c.org_id == organization, periods.c.covered.is_(false()))
+    return select(periods.c.period, periods.c.changed_at).where(kept).order_by(periods.c.period)
+
+
+def first_quarter(organization: Any) -> AnySelect:
+    """The first quarter from a number on that is stored."""
+    number: BindParameter[int] = bindparam("number", type_=periods.c.period.type)
+    kept = and_(periods.c.org_id == organization, periods.c.period >= number, periods.c.period < QUARTERS)
+    return select(periods.c.period).where(kept).order_by(periods.c.period).limit(at_most(1))
+
+
 class Stored:
     """The stored periods in a database."""
 
@@ -98,6 +116,9 @@ class Stored:
         self._books = database.prepare(books_of(ORGANIZATION))
         self._marks = database.prepare(marks_of(ORGANIZATION))
         self._marked = database.prepare(marked_before(ORGANIZATION))
+        self._organization = database.prepare(own_row(ORGANIZATION))
+        self._uncovered = database.prepare(uncovered_periods(ORGANIZATION))
+        self._first = database.prepare(first_quarter(ORGANIZATION))
         self._periods: dict[tuple[str, ...], CompiledStatement] = {}
 
     async def books(self, organization: str, *, newest: bool = False) -> Books | None:
@@ -138,22 +159,16 @@ class Stored:
 
     async def first_counted(self, organization: str, number: int) -> int | None:
         """The first quarter from that one on that has rows, as it was counted."""
-        wanted = select(periods.c.period).where(
-            periods.c.org_id == organization, periods.c.period >= number, periods.c.period < QUARTERS
-        )
-        found = await self.database.fetch(wanted.order_by(periods.c.period).limit(at_most(1)), newest=True)
+        found = await self._rows(self._first, {"organization": organization, "number": number}, newest=True)
         return found[0].period if found else None
 
     async def uncovered(self, organization: str) -> Sequence[AnyRow]:
         """The periods that no longer one covers, and when each was counted."""
-        wanted = select(periods.c.period, periods.c.changed_at).where(
-            periods.c.org_id == organization, periods.c.covered.is_(false())
-        )
-        return await self.database.fetch(wanted.order_by(periods.c.period), newest=True)
+        return await self._rows(self._uncovered, {"organization": organization}, newest=True)
 
     async def organization(self, id_: str) -> AnyRow | None:
         """The organization's own row."""
-        rows = await self.database.fetch(select(organizations).where(organizations.c.org_id == id_), newest=True)
+        rows = await self._rows(self._organization, {"organization": id_}, newest=True)
         return rows[0] if rows else None
 
     @asynccontextmanager

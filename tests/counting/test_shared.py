@@ -120,6 +120,9 @@ BUILDERS = {
         stored.marks_of(OURS),
         stored.marked_before(OURS),
         stored.stored_periods(OURS, stored.PERIODS, ("deliveries",)),
+        stored.own_row(OURS),
+        stored.uncovered_periods(OURS),
+        stored.first_quarter(OURS),
     ],
     rows: [
         rows.cells_of_deliveries(OURS, START, START),

@@ -141,6 +141,7 @@ def test_a_statement_names_the_organization_for_each_of_its_tables(module: Any) 
 
 REST = {
     "totals": answers.TotalsOfRest(answers.Rest(None, 4)),
+    "totals of failed ones": answers.TotalsOfRest(answers.Rest(FAILED, 1)),
     "attempts": AttemptCount(answers.Rest(None, 4)),  # type: ignore[arg-type]
     "hosts": DeliveriesByHost(answers.Rest(FAILED, 2), 10),  # type: ignore[arg-type]
     "response times": ResponseTimeCounts(answers.Rest(None, 2)),  # type: ignore[arg-type]
@@ -155,6 +156,8 @@ async def test_the_rest_is_found_by_its_time_and_not_among_all_rows(sqlite_templ
         plan = [row[3] for row in file.execute(f"EXPLAIN QUERY PLAN {prepared.text}", ["1"] * prepared.text.count("?"))]
     await database.close()
     assert not [step for step in plan if step.endswith("(org_id=?)")]
+    if name.startswith("totals"):
+        assert [step for step in plan if "_org_inflight" in step]
     assert [step for step in plan if "created_at>?" in step]
 
 

@@ -1,6 +1,6 @@
 """Secrets in stored URLs and texts, replaced by a visible mask when they are read.
 
-`names` and `tokens` and `services` are data: which names are a credential's, what tokens look like, which services have
+`names`, `tokens` and `hook_hosts` are data: which names are a credential's, what tokens look like, which hosts have
 secrets in their URLs. `openings` finds in one pass where in a text one may begin. `named`, `urls` and `text` say what
 is masked there, `commands` what no name gives away but its place, and `structured` masks what came from JSON.
 """

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache, partial
 
+from gateway.reading.masking.hook_hosts import HOOKS, SERVICES, Service
 from gateway.reading.masking.named import named
 from gateway.reading.masking.names import MASK, PLAIN, decoded, is_credential
 from gateway.reading.masking.openings import Kind
-from gateway.reading.masking.services import HOOKS, SERVICES, Service
 from gateway.reading.masking.tokens import FORMS, ISSUERS
 from gateway.reading.masking.values import Replacement, replaced, unpunctuated
 

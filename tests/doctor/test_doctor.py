@@ -99,8 +99,16 @@ async def assert_mended(existing: Existing, code: str, *damage: str, **values: o
     return findings
 
 
-async def test_nothing_is_found_where_nothing_is_wrong(database: Database) -> None:
+async def analyzed(database: Database) -> str:
+    """The database's URL, once PostgreSQL knows that it is empty: tests before this one left it pages of old rows."""
     url = database.url.render_as_string(hide_password=False)
+    if database.dialect == "postgresql":
+        await Existing(url, "", None).run_now("ANALYZE")
+    return url
+
+
+async def test_nothing_is_found_where_nothing_is_wrong(database: Database) -> None:
+    url = await analyzed(database)
     version, findings = await examine(Settings(database_url=url))
     assert version.startswith(("SQLite 3", "PostgreSQL 1"))
     assert findings == []
@@ -415,7 +423,7 @@ async def test_keys_elsewhere_are_looked_at_there(existing: Existing, tmp_path: 
 
 
 async def test_a_schema_of_another_version_is_found(database: Database) -> None:
-    own = Existing(database.url.render_as_string(hide_password=False), "", None)
+    own = Existing(await analyzed(database), "", None)
     await own.run_now("UPDATE alembic_version SET version_num = '0001'")
     try:
         findings = (await examine(Settings(database_url=own.url)))[1]

@@ -90,7 +90,7 @@ def anyio_backend() -> str:
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated, empty SQLite file."""
     path = tmp_path_factory.mktemp("template") / "gateway.db"
-    asyncio.run(_migrated(f"sqlite+aiosqlite:///{path}"))
+    asyncio.run(migrated(f"sqlite+aiosqlite:///{path}"))
     return path
 
 
@@ -104,7 +104,7 @@ def postgres_url() -> Iterator[str]:
     except (OSError, asyncpg.PostgresError) as reason:
         lacking(f"PostgreSQL does not answer at GATEWAY_TEST_POSTGRES_URL, where databases may be created: {reason}")
     url = postgres_database(name)
-    asyncio.run(_migrated(url))
+    asyncio.run(migrated(url))
     yield url
     asyncio.run(administer(f'DROP DATABASE "{name}" WITH (FORCE)'))
 
@@ -172,7 +172,8 @@ def postgres_database(name: str) -> str:
     return shared_server().rsplit("/", 1)[0] + "/" + name
 
 
-async def _migrated(url: str) -> None:
+async def migrated(url: str) -> None:
+    """Migrate a database that is there, or an SQLite file that is made."""
     database = Database(url)
     await migrate(database)
     await database.close()

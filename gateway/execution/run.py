@@ -194,15 +194,7 @@ async def subscribe_prepared(
     A failure ends the stream after the answer that tells it. Whoever takes the answers closes the generator.
     """
     limits = documents.limits
-    begun = subscribe(
-        documents.schema,
-        prepared.document,
-        context_value=context,
-        variable_values=prepared.variables,
-        operation_name=prepared.operation_name,
-        max_coercion_errors=limits.errors,
-        hide_suggestions=not documents.introspection,
-    )
+    begun = subscribe(documents.schema, prepared.document, **_options(prepared, documents, context))
     results = await begun if isawaitable(begun) else begun
     if isinstance(results, ExecutionResult):
         return _answer(results, limits.errors, tell=documents.introspection)
@@ -249,20 +241,23 @@ async def _by_plan(prepared: PreparedOperation, documents: Documents, context: C
     return Answer(b'{"data":%b}' % data, Outcome.COMPLETE)
 
 
+def _options(prepared: PreparedOperation, documents: Documents, context: Context) -> dict[str, Any]:
+    """What graphql-core is told of an operation, whichever kind it is."""
+    return {
+        "context_value": context,
+        "variable_values": prepared.variables,
+        "operation_name": prepared.operation_name,
+        "max_coercion_errors": documents.limits.errors,
+        "hide_suggestions": not documents.introspection,
+    }
+
+
 async def _ordinarily(
     prepared: PreparedOperation, documents: Documents, context: Context, deadline: Deadline
 ) -> Answer:
     """The ordinary executor's answer. It raises what stops all of it: a database that is gone, a deadline."""
     limits = documents.limits
-    pending = execute(
-        documents.schema,
-        prepared.document,
-        context_value=context,
-        variable_values=prepared.variables,
-        operation_name=prepared.operation_name,
-        max_coercion_errors=limits.errors,
-        hide_suggestions=not documents.introspection,
-    )
+    pending = execute(documents.schema, prepared.document, **_options(prepared, documents, context))
     result = await deadline.run(pending) if isawaitable(pending) else pending
     for error in result.errors or ():
         if isinstance(cause := _cause(error), StatementTimeout | Unavailable):

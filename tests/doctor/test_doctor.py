@@ -21,7 +21,7 @@ from gateway.reading.contract import BatchCallbackEvent
 from gateway.reading.hosts import host_of
 from gateway.reading.masking import mask_text
 from gateway.settings import Settings
-from tests.conftest import administer, postgres_database
+from tests.conftest import administer, migrated, postgres_database
 from tests.support.asking import data
 from tests.support.commands import run
 from tests.support.existing import Existing, existing_database
@@ -106,21 +106,15 @@ def fresh_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A migrated database that no test has used: the shared one has pages of old rows, which the doctor reports."""
     if request.param == "sqlite":
         url = f"sqlite+aiosqlite:///{tmp_path / 'fresh.db'}"
-        asyncio.run(_made(url))
+        asyncio.run(migrated(url))
         yield url
         return
     request.getfixturevalue("postgres_url")
     name = f"gateway_test_{uuid4().hex}"
     asyncio.run(administer(f'CREATE DATABASE "{name}"'))
-    asyncio.run(_made(postgres_database(name)))
+    asyncio.run(migrated(postgres_database(name)))
     yield postgres_database(name)
     asyncio.run(administer(f'DROP DATABASE "{name}" WITH (FORCE)'))
-
-
-async def _made(url: str) -> None:
-    database = Database(url)
-    await migrate(database)
-    await database.close()
 
 
 async def test_nothing_is_found_where_nothing_is_wrong(fresh_url: str) -> None:
@@ -559,7 +553,7 @@ def test_json_is_for_machines(existing: Existing, tmp_path: Path) -> None:
     assert (status, errors, set(found)) == (0, "", {"weight", "code", "message", "sql"})
 
 
-def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+def test_a_database_that_is_not_there_is_notmigrated(tmp_path: Path) -> None:
     assert run(tmp_path, "doctor", "--database-url", "sqlite:///none.db") == (1, "", "There is no database none.db.\n")
     assert not (tmp_path / "none.db").exists()
     assert run(tmp_path, "doctor", "--wrong")[0] == 2

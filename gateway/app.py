@@ -2,12 +2,11 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
@@ -24,7 +23,6 @@ from gateway.database.required import KEYS, missing
 from gateway.database.tables import batch_callback_deliveries
 from gateway.errors import SchemaBehind, TelemetryMissing, UnsafeSettings
 from gateway.execution.documents import NO_DOCUMENTS, PARSE_FAILED, VALIDATION_FAILED, Documents, read_manifest
-from gateway.execution.limits import Limits
 from gateway.execution.run import BAD_INPUT
 from gateway.http import metrics, probes
 from gateway.http.background import periodically
@@ -32,9 +30,8 @@ from gateway.http.credentials import Credentials
 from gateway.http.explorer import Explorer, ExplorerConfig
 from gateway.http.explorer import assets as explorer_assets
 from gateway.http.graphql import GRAPHQL_PATH as GRAPHQL
-from gateway.http.graphql import GraphQL, Manners
+from gateway.http.graphql import GraphQL
 from gateway.http.middleware import CrossSite, ExactPath, RequestRecorder
-from gateway.http.rate_limit import RateLimiter
 from gateway.http.tokens import tokens_of
 from gateway.observability import configure_logging
 from gateway.observability.metrics import PUBLISHED_SECONDS, Metrics
@@ -48,13 +45,12 @@ from gateway.reading.reader import Reader
 from gateway.rest import endpoint, envelope
 from gateway.rest.endpoint import TAGS, CachedCallerShortcut, HistoryResponder, UsageReport
 from gateway.schema.query import schema
-from gateway.settings import Settings
+from gateway.settings import DocumentSettings, HttpSettings, ObservabilitySettings, Settings
 from gateway.writing.api_keys import find_key
 
 GRAPHQL_CODES = (PARSE_FAILED, VALIDATION_FAILED, BAD_INPUT)
 STATEMENT_SHARE = 0.95  # of the deadline: the database gives up a little before the gateway does
 DEMO_TOKEN = "demo"  # noqa: S105 - everybody knows it
-KEYS_POOL_SIZE = 5  # of a database of keys alone: a few look up, one writes when they were used
 
 
 METRICS_FOLDER = "GATEWAY_METRICS_FOLDER"  # the variable by which workers learn where they count together
@@ -89,7 +85,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     refuse_unsafe(settings)
     database, keys = databases_of(settings)
     recorder = recorder_of(settings, database, metrics_folder)
-    credentials = Credentials(keys, tokens_of(settings), settings.credential_cache_seconds)
+    credentials = Credentials(keys, settings)
     legacy_use = UsageReport(recorder.metrics)
     explorer = Explorer()
     published = () if recorder.metrics is None or metrics_folder is None else (recorder.metrics.publish,)
@@ -125,21 +121,23 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     )
     app.recorder = recorder
     envelope.install(app)
-    history = HistoryResponder(database, legacy_use, settings.deadline_seconds, by_column=settings.plans)
+    history = HistoryResponder(database, legacy_use, settings)
     app.include_router(endpoint.router(credentials, history))
     app.include_router(probes.router(database, keys, credentials))
     if recorder.metrics is not None:
         app.include_router(metrics.router(recorder.metrics))
-    graphql_endpoint = graphql(settings, database, credentials, explorer)
+    documents = Documents(schema._schema, settings, trusted_documents(settings))
+    page = explorer if settings.is_development else None
+    graphql_endpoint = GraphQL(documents, database, credentials, settings, page)
     if recorder.metrics is not None:
-        watch(recorder.metrics, database, graphql_endpoint.documents)
+        watch(recorder.metrics, database, documents)
     if settings.is_development:
         app.mount(ExplorerConfig().assets, explorer_assets())
         app.router.routes.append(Route("/", lambda _: RedirectResponse("/graphql")))
 
     layers = [
-        Middleware(RequestRecorder, recorder, settings.deadline_seconds),
-        Middleware(CrossSite, (*settings.trusted_origins, *settings.cors_origins)),
+        Middleware(RequestRecorder, recorder, settings),
+        Middleware(CrossSite, settings),
         Middleware(ExactPath, GRAPHQL, graphql_endpoint),
         Middleware(CachedCallerShortcut, credentials, history),
     ]
@@ -149,7 +147,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     return app
 
 
-def cors(settings: Settings) -> Middleware:
+def cors(settings: HttpSettings) -> Middleware:
     """The layer that lets pages of other origins read answers."""
     return Middleware(
         CORSMiddleware,
@@ -163,21 +161,12 @@ def cors(settings: Settings) -> Middleware:
 
 def databases_of(settings: Settings) -> tuple[Database, Database]:
     """The database of the rows and that of the API keys, which may be the same."""
-    waits: dict[str, Any] = {
-        "patience": settings.database_wait_seconds,
-        "statement_seconds": STATEMENT_SHARE * settings.deadline_seconds,
-    }
-    rows = Database(
-        settings.database_url,
-        settings.database_pool_size,
-        schema=settings.database_schema,
-        replica_urls=settings.database_replica_urls,
-        max_lag=settings.database_replica_max_lag_seconds,
-        **waits,
-    )
-    if settings.keys_database_url is None:
+    seconds = STATEMENT_SHARE * settings.deadline_seconds
+    rows = Database(settings.database_url, settings, statement_seconds=seconds)
+    url = settings.keys_database_url
+    if url is None:
         return rows, rows
-    return rows, Database(settings.keys_database_url, KEYS_POOL_SIZE, setting="GATEWAY_KEYS_DATABASE_URL", **waits)
+    return rows, Database(url, settings.of_keys, statement_seconds=seconds, setting="GATEWAY_KEYS_DATABASE_URL")
 
 
 async def make_ready(settings: Settings, rows: Database, keys: Database) -> bool:
@@ -216,30 +205,12 @@ async def explorer_config(database: Database, keys: Database) -> ExplorerConfig:
     return ExplorerConfig(api_key=DEMO_TOKEN, variables=ids)
 
 
-def graphql(settings: Settings, database: Database, credentials: Credentials, explorer: Explorer) -> GraphQL:
-    """The GraphQL endpoint with its limits, and the explorer in its place for browsers in development."""
-    documents = Documents(
-        schema._schema,
-        introspection=settings.is_development,
-        limits=limits_of(settings),
-        trusted=NO_DOCUMENTS if settings.trusted_documents is None else read_manifest(settings.trusted_documents),
-        trusted_only=settings.trusted_documents_only,
-        cache_size=settings.document_cache_size,
-        cache_length=settings.document_cache_length,
-    )
-    manners = Manners(
-        open_door=settings.is_development,
-        draft_statuses=settings.draft_statuses,
-        get_needs_accept=settings.get_needs_accept,
-        max_body_bytes=settings.max_body_bytes,
-        deadline=settings.deadline_seconds,
-        plans=settings.plans,
-    )
-    limiter = RateLimiter(settings.rate_limit, settings.rate_limit_burst)
-    return GraphQL(documents, database, credentials, manners, limiter, explorer if settings.is_development else None)
+def trusted_documents(settings: DocumentSettings) -> Mapping[str, str]:
+    """The texts of the documents that may be asked for by their hash; `TrustedDocumentsUnreadable`."""
+    return NO_DOCUMENTS if settings.trusted_documents is None else read_manifest(settings.trusted_documents)
 
 
-def recorder_of(settings: Settings, database: Database, metrics_folder: Path | None) -> Recorder:
+def recorder_of(settings: ObservabilitySettings, database: Database, metrics_folder: Path | None) -> Recorder:
     """What the settings let operators see. `TelemetryMissing` where they want traces and nothing can make them."""
     traces = None
     if settings.telemetry:
@@ -249,12 +220,7 @@ def recorder_of(settings: Settings, database: Database, metrics_folder: Path | N
             raise TelemetryMissing(
                 f"GATEWAY_TELEMETRY needs {missing.name}: pip install 'callback-gateway[telemetry]'."
             ) from missing
-    return Recorder(
-        Metrics(metrics_folder, GRAPHQL_CODES) if settings.metrics else None,
-        traces,
-        access_log=settings.access_log,
-        slow_seconds=settings.slow_seconds,
-    )
+    return Recorder(settings, Metrics(metrics_folder, GRAPHQL_CODES) if settings.metrics else None, traces)
 
 
 def watch(metrics: Metrics, database: Database, documents: Documents) -> None:
@@ -274,22 +240,6 @@ def watch(metrics: Metrics, database: Database, documents: Documents) -> None:
         for number, replica in enumerate(database.source.replicas):
             metrics.watch("gateway_database_up", partial(getattr, replica, "is_up"), "replica", str(number))
             metrics.watch("gateway_replica_lag_seconds", partial(getattr, replica, "lag"), str(number))
-
-
-def limits_of(settings: Settings) -> Limits:
-    """The limits on GraphQL documents."""
-    return Limits(
-        length=settings.max_document_length,
-        tokens=settings.max_tokens,
-        depth=settings.max_depth,
-        root_fields=settings.max_root_fields,
-        aliases=settings.max_aliases,
-        directives=settings.max_directives,
-        selections=settings.max_selections,
-        cost=settings.max_cost,
-        variable_values=settings.max_variable_values,
-        errors=settings.max_errors,
-    )
 
 
 def refuse_unsafe(settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""Every knob of the gateway, read once from `GATEWAY_*` variables and frozen."""
+"""Every knob of the gateway, read once from `GATEWAY_*` variables, frozen, and handed down in sections."""
 
 import re
 from collections.abc import Callable
@@ -7,11 +7,12 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 T = TypeVar("T")
 ORIGIN = re.compile(r"https?://[^/?#@\s]+")
+KEYS_POOL_SIZE = 5  # of a database of keys alone: a few look up, one writes when they were used
 
 
 class Profile(StrEnum):
@@ -61,10 +62,29 @@ Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecod
 Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, BeforeValidator(_split)]
 
 
-class Settings(BaseSettings):
-    """The gateway's configuration. Each field is the variable `GATEWAY_<FIELD>`."""
+class Section(BaseModel):
+    """Settings of one concern, which the rooms that need them are given whole. A section made by itself has the values
+    that it is given, and defaults, whatever the environment holds:
 
-    model_config = SettingsConfigDict(env_prefix="GATEWAY_", frozen=True, extra="ignore", hide_input_in_errors=True)
+    >>> DocumentSettings(max_depth=3).max_aliases
+    30
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    profile: Profile = Field(
+        default=Profile.PRODUCTION,
+        description="`production`, or `development`, which opens introspection, the explorer and suggestions.",
+    )
+
+    @property
+    def is_development(self) -> bool:
+        """True where introspection, the explorer and suggestions are open."""
+        return self.profile is Profile.DEVELOPMENT
+
+
+class DatabaseSettings(Section):
+    """Where the rows and the API keys live, and how many connections one process keeps to them."""
 
     database_url: str = Field(
         default="sqlite+aiosqlite:///gateway.db",
@@ -97,14 +117,21 @@ class Settings(BaseSettings):
         description="How long a statement waits for a free connection to the database before the request is "
         "refused with OVERLOADED.",
     )
-    plans: bool = Field(
-        default=True,
-        description="Whether GraphQL operations are answered by plans; the ordinary executor answers alike, slower.",
-    )
-    profile: Profile = Field(
-        default=Profile.PRODUCTION,
-        description="`production`, or `development`, which opens introspection, the explorer and suggestions.",
-    )
+
+    @property
+    def of_keys(self) -> "DatabaseSettings":
+        """The same for the database of the API keys, which has no replicas, and no schema but its own."""
+        return DatabaseSettings(database_pool_size=KEYS_POOL_SIZE, database_wait_seconds=self.database_wait_seconds)
+
+    @property
+    def of_primary(self) -> "DatabaseSettings":
+        """The same without replicas, for commands that are told of one database."""
+        return self.model_copy(update={"database_replica_urls": ()})
+
+
+class ObservabilitySettings(Section):
+    """What operators see: logs, metrics, traces."""
+
     log_level: LogLevel = Field(
         default="INFO", description="The least severe level that is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL."
     )
@@ -128,13 +155,11 @@ class Settings(BaseSettings):
         description="Whether requests are traced by OpenTelemetry, which the standard `OTEL_*` variables configure. "
         "Needs the extra `telemetry`.",
     )
-    max_head_bytes: int = Field(
-        default=65_536,
-        ge=1_024,
-        description="The largest head of a request, which is its address and its headers, in bytes; of a GET, the "
-        "address holds the document.",
-    )
-    max_body_bytes: int = Field(default=262_144, ge=1, description="The largest body of a GraphQL request, in bytes.")
+
+
+class DocumentSettings(Section):
+    """What a GraphQL document may hold, which documents run, and how many are remembered."""
+
     max_document_length: int = Field(default=50_000, ge=1, description="The longest GraphQL document, in characters.")
     max_tokens: int = Field(
         default=3_000, ge=1, description="How many tokens a GraphQL document may have, and how many lines."
@@ -178,47 +203,6 @@ class Settings(BaseSettings):
         description="How many values the variables of a request may hold, lists and objects included.",
     )
     max_errors: int = Field(default=20, ge=1, description="How many errors one answer reports at most.")
-    deadline_seconds: float = Field(
-        default_factory=by_profile(production=10.0, development=30.0),
-        gt=0,
-        description="How long a GraphQL request may run before it is answered with DEADLINE_EXCEEDED. Its body may "
-        "take as long to arrive.",
-    )
-    head_seconds: float = Field(
-        default=10.0,
-        gt=0,
-        description="How long a client may take to send the head of a request before its connection is closed.",
-    )
-    trusted_proxies: Networks = Field(
-        default=(),
-        description="Addresses and networks of the proxies, separated by commas, whose `X-Forwarded-Proto` and "
-        "`X-Forwarded-For` are believed; `*` believes everybody. Without it, 127.0.0.1 and ::1, or what uvicorn's "
-        "`FORWARDED_ALLOW_IPS` names.",
-    )
-    keep_alive_seconds: int = Field(
-        default=75,
-        gt=0,
-        description="How long a connection stays open between two requests: longer than a load balancer keeps it, or "
-        "the balancer will send a request into one that is just being closed.",
-    )
-    drain_seconds: float = Field(
-        default_factory=by_profile(production=5.0, development=0.0),
-        ge=0,
-        description="How long the gateway goes on after SIGTERM, its `/readyz` already 503, until load balancers have "
-        "turned away.",
-    )
-    grace_seconds: int = Field(
-        default=10, ge=1, description="How long requests that are under way may take once the gateway stops to listen."
-    )
-    rate_limit: float = Field(
-        default_factory=by_profile(production=100.0, development=0.0),
-        ge=0,
-        description="How many GraphQL requests a second one credential may send in the long run; 0 means any number. "
-        "Each millisecond that reading a new document takes counts as one more request.",
-    )
-    rate_limit_burst: float = Field(
-        default=500.0, ge=1, description="How many GraphQL requests one credential may send at once."
-    )
     document_cache_size: int = Field(default=1_000, ge=1, description="How many checked documents are remembered.")
     document_cache_length: int = Field(
         default=500_000,
@@ -232,6 +216,31 @@ class Settings(BaseSettings):
     )
     trusted_documents_only: bool = Field(
         default=False, description="Whether every document that is not in the manifest is refused."
+    )
+
+
+class HttpSettings(Section):
+    """How requests are answered: by what means, how often, how long, and to which sites."""
+
+    plans: bool = Field(
+        default=True,
+        description="Whether GraphQL operations are answered by plans; the ordinary executor answers alike, slower.",
+    )
+    deadline_seconds: float = Field(
+        default_factory=by_profile(production=10.0, development=30.0),
+        gt=0,
+        description="How long a GraphQL request may run before it is answered with DEADLINE_EXCEEDED. Its body may "
+        "take as long to arrive.",
+    )
+    max_body_bytes: int = Field(default=262_144, ge=1, description="The largest body of a GraphQL request, in bytes.")
+    rate_limit: float = Field(
+        default_factory=by_profile(production=100.0, development=0.0),
+        ge=0,
+        description="How many GraphQL requests a second one credential may send in the long run; 0 means any number. "
+        "Each millisecond that reading a new document takes counts as one more request.",
+    )
+    rate_limit_burst: float = Field(
+        default=500.0, ge=1, description="How many GraphQL requests one credential may send at once."
     )
     draft_statuses: bool = Field(
         default=False,
@@ -254,6 +263,52 @@ class Settings(BaseSettings):
     cors_credentials: bool = Field(
         default=False, description="Whether browsers may send cookies and client certificates across origins."
     )
+
+    @property
+    def sites(self) -> frozenset[str]:
+        """The origins that browsers may send for; those that may read answers are among them."""
+        return frozenset((*self.trusted_origins, *self.cors_origins))
+
+
+class ServerSettings(Section):
+    """How the server of one process treats its connections, and how it stops."""
+
+    max_head_bytes: int = Field(
+        default=65_536,
+        ge=1_024,
+        description="The largest head of a request, which is its address and its headers, in bytes; of a GET, the "
+        "address holds the document.",
+    )
+    head_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="How long a client may take to send the head of a request before its connection is closed.",
+    )
+    keep_alive_seconds: int = Field(
+        default=75,
+        gt=0,
+        description="How long a connection stays open between two requests: longer than a load balancer keeps it, or "
+        "the balancer will send a request into one that is just being closed.",
+    )
+    trusted_proxies: Networks = Field(
+        default=(),
+        description="Addresses and networks of the proxies, separated by commas, whose `X-Forwarded-Proto` and "
+        "`X-Forwarded-For` are believed; `*` believes everybody. Without it, 127.0.0.1 and ::1, or what uvicorn's "
+        "`FORWARDED_ALLOW_IPS` names.",
+    )
+    drain_seconds: float = Field(
+        default_factory=by_profile(production=5.0, development=0.0),
+        ge=0,
+        description="How long the gateway goes on after SIGTERM, its `/readyz` already 503, until load balancers have "
+        "turned away.",
+    )
+    grace_seconds: int = Field(
+        default=10, ge=1, description="How long requests that are under way may take once the gateway stops to listen."
+    )
+
+
+class CredentialSettings(Section):
+    """Whose credentials are accepted: how long API keys are remembered, and who signs tokens."""
 
     credential_cache_seconds: float = Field(
         default=15,
@@ -294,7 +349,16 @@ class Settings(BaseSettings):
         '`{"admin": ["batches:read"]}`. A role that is not here is refused.',
     )
 
-    @property
-    def is_development(self) -> bool:
-        """True where introspection, the explorer and suggestions are open."""
-        return self.profile is Profile.DEVELOPMENT
+
+class Settings(
+    CredentialSettings,
+    ServerSettings,
+    HttpSettings,
+    DocumentSettings,
+    ObservabilitySettings,
+    DatabaseSettings,
+    BaseSettings,
+):
+    """The gateway's configuration: all sections. Each field is the variable `GATEWAY_<FIELD>`."""
+
+    model_config = SettingsConfigDict(env_prefix="GATEWAY_", frozen=True, extra="ignore", hide_input_in_errors=True)

@@ -32,63 +32,61 @@ from gateway.database.statements import CompiledStatement
 from gateway.database.types import AnyRow, AnySelect
 from gateway.errors import DatabaseUnavailable, Unavailable
 from gateway.observability.record import exchange
+from gateway.settings import DatabaseSettings
 
 REPLICA_URLS = "GATEWAY_DATABASE_REPLICA_URLS"
 REFUSED = (sqlite3.Error, PostgresError)  # what a statement fails with that the database does not accept
 # SQLite looks into a file when it is asked for something that is in there.
 ALIVE = {"sqlite": text("SELECT count(*) FROM sqlite_master"), "postgresql": text("SELECT 1")}
+DEFAULTS = DatabaseSettings()
 STATEMENTS = 2_000  # that a process keeps compiled, each a few kilobytes
 
 
 class Database:
-    """The database at `url`. It is read over at most `pool_size` connections, and written over as many.
+    """The database at `url`, which is named by the variable `setting`; how it is used, the settings say.
 
-    A reader waits at most `patience` seconds for one of them, else it is `Overloaded`. On PostgreSQL a statement may
-    take `statement_seconds`, and `schema` is where tables are looked for, instead of the role's search path; neither
-    where `?prepared_statement_cache_size=0` in the URL tells that there is a pooler in transaction mode, such as
-    PgBouncer, which knows neither prepared statements nor settings of a session. `setting` is where the URL comes from.
+    It is read over at most `database_pool_size` connections, and written over as many. A reader waits at most
+    `database_wait_seconds` for one of them, else it is `Overloaded`. On PostgreSQL a statement may take
+    `statement_seconds`, and tables are looked for in `database_schema`, not in the role's search path; neither where
+    `?prepared_statement_cache_size=0` in the URL tells that there is a pooler in transaction mode, such as PgBouncer,
+    which knows neither prepared statements nor settings of a session.
 
-    `replica_urls` are those of PostgreSQL servers that follow it: they are read instead, while they answer and are no
-    more than `max_lag` seconds behind.
+    `database_replica_urls` are those of PostgreSQL servers that follow it: they are read instead, while they answer and
+    are no more than `database_replica_max_lag_seconds` behind.
     """
 
     def __init__(
         self,
         url: str,
-        pool_size: int = 10,
+        settings: DatabaseSettings = DEFAULTS,
         *,
-        schema: str | None = None,
-        patience: float = 10.0,
         statement_seconds: float | None = None,
-        replica_urls: Sequence[str] = (),
-        max_lag: float = 30.0,
         setting: str = SETTING,
     ) -> None:
         self.address = parse_url(url, setting)
-        self.schema = schema
-        self.engine = self._engine(pool_size)
+        self.schema = settings.database_schema
+        self.engine = self._engine(settings.database_pool_size)
         self.on_statement: list[Callable[[str], None]] = []
         self.source: SQLite | PostgreSQL | Replicas
         if self.dialect == "sqlite":
-            if replica_urls:
+            if settings.database_replica_urls:
                 raise DatabaseUnavailable(f"{REPLICA_URLS} is for PostgreSQL: SQLite has no replicas.")
             prepare = _prepare_reader if self.address.is_read_only else _prepare_sqlite
             event.listen(self.engine.sync_engine, "connect", prepare)
             arguments, options = self.engine.dialect.create_connect_args(self.url)
-            self.source = SQLite(arguments, options, pool_size, patience=patience)
+            self.source = SQLite(arguments, options, settings)
         else:
             primary, *replicas = (
                 PostgreSQL(
                     address.arguments,
-                    pool_size,
+                    settings,
                     self._session(address),
                     statement_seconds=statement_seconds,
-                    patience=patience,
                     pooler=address.has_pooler,
                 )
-                for address in (self.address, *map(_replica_address, replica_urls))
+                for address in (self.address, *map(_replica_address, settings.database_replica_urls))
             )
-            self.source = Replicas(primary, replicas, max_lag) if replicas else primary
+            self.source = Replicas(primary, replicas, settings) if replicas else primary
         self.statements: CountedCache[Hashable, CompiledStatement] = CountedCache(STATEMENTS)
         self.lacking: Lacking = {}
         self.known_large: TTLCache[Hashable, bool] = TTLCache(1_000, ttl=10.0)

@@ -148,9 +148,9 @@ def prepare(request: GraphQLRequest, documents: Documents, *, queries_only: bool
     variables = dict(request.variables or {})
     try:
         operation = checked.operation(request.operation_name)
-        check_variables(variables, documents.limits)
+        check_variables(variables, documents.settings)
         cost = operation.cost.of(variables)
-        check_cost(cost, documents.limits)
+        check_cost(cost, documents.settings)
     except ClientError as error:
         return refuse(error)
     record = exchange.get()
@@ -193,18 +193,18 @@ async def subscribe_prepared(
 
     A failure ends the stream after the answer that tells it. Whoever takes the answers closes the generator.
     """
-    limits = documents.limits
+    limits = documents.settings
     begun = subscribe(documents.schema, prepared.document, **_options(prepared, documents, context))
     results = await begun if isawaitable(begun) else begun
     if isinstance(results, ExecutionResult):
-        return _answer(results, limits.errors, tell=documents.introspection)
+        return _answer(results, limits.max_errors, tell=documents.settings.is_development)
     return _answers(cast("AsyncGenerator[ExecutionResult]", results), documents, context)
 
 
 async def _answers(
     results: AsyncGenerator[ExecutionResult], documents: Documents, context: Context
 ) -> AsyncGenerator[Answer]:
-    most, tell = documents.limits.errors, documents.introspection
+    most, tell = documents.settings.max_errors, documents.settings.is_development
     try:
         async with aclosing(results):
             async for result in results:
@@ -247,8 +247,8 @@ def _options(prepared: PreparedOperation, documents: Documents, context: Context
         "context_value": context,
         "variable_values": prepared.variables,
         "operation_name": prepared.operation_name,
-        "max_coercion_errors": documents.limits.errors,
-        "hide_suggestions": not documents.introspection,
+        "max_coercion_errors": documents.settings.max_errors,
+        "hide_suggestions": not documents.settings.is_development,
     }
 
 
@@ -256,13 +256,13 @@ async def _ordinarily(
     prepared: PreparedOperation, documents: Documents, context: Context, deadline: Deadline
 ) -> Answer:
     """The ordinary executor's answer. It raises what stops all of it: a database that is gone, a deadline."""
-    limits = documents.limits
+    limits = documents.settings
     pending = execute(documents.schema, prepared.document, **_options(prepared, documents, context))
     result = await deadline.run(pending) if isawaitable(pending) else pending
     for error in result.errors or ():
         if isinstance(cause := _cause(error), StatementTimeout | Unavailable):
             raise cause
-    return _answer(result, limits.errors, tell=documents.introspection)
+    return _answer(result, limits.max_errors, tell=documents.settings.is_development)
 
 
 def refuse(error: ClientError, outcome: Outcome = Outcome.INVALID) -> Answer:

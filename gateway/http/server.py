@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from gateway.http.probes import STOPPING
 from gateway.http.protocol import limited_to
-from gateway.settings import Settings
+from gateway.settings import ServerSettings
 
 CLOSE = (b"connection", b"close")
 LOOPBACK = ["127.0.0.1", "::1"]
@@ -25,7 +25,7 @@ def hold_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 
-def _believed(settings: Settings) -> str | list[str]:
+def _believed(settings: ServerSettings) -> str | list[str]:
     """Which proxies say by what scheme and from where a request came, as uvicorn wants it."""
     if "*" in settings.trusted_proxies:
         return "*"
@@ -41,7 +41,7 @@ class DrainingServer(uvicorn.Server):
     have been sent already.
     """
 
-    def __init__(self, app: str | Callable[[], ASGIApp], settings: Settings, *, is_worker: bool = False) -> None:
+    def __init__(self, app: str | Callable[[], ASGIApp], settings: ServerSettings, *, is_worker: bool = False) -> None:
         config = uvicorn.Config(
             app,
             factory=True,

@@ -7,6 +7,7 @@ from gateway.errors import ClientError, InternalError
 from gateway.observability.logs import log_access, log_slow
 from gateway.observability.metrics import CLIENT_GONE, OK, Metrics
 from gateway.observability.record import RequestRecord, Traces, exchange
+from gateway.settings import ObservabilitySettings
 
 GONE = 499  # the status of a request whose client did not wait for the answer
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -28,17 +29,12 @@ class Recorder:
     client's doing, too."""
 
     def __init__(
-        self,
-        metrics: Metrics | None = None,
-        traces: Traces | None = None,
-        *,
-        access_log: bool = False,
-        slow_seconds: float = 0,
+        self, settings: ObservabilitySettings, metrics: Metrics | None = None, traces: Traces | None = None
     ) -> None:
         self.metrics = metrics
         self.traces = traces
-        self.access_log = access_log
-        self.slow_seconds = slow_seconds or float("inf")
+        self.access_log = settings.access_log
+        self.slow_seconds = settings.slow_seconds or float("inf")
 
     @property
     def is_idle(self) -> bool:

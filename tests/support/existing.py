@@ -12,7 +12,7 @@ from sqlalchemy import Connection, make_url, text
 
 from gateway.database.engine import Database
 from gateway.database.tables import api_keys, metadata
-from gateway.settings import Profile, Settings
+from gateway.settings import DatabaseSettings, Profile, Settings
 from tests.conftest import administer, postgres_database
 from tests.support.rows import history, store
 
@@ -55,7 +55,7 @@ class Existing:
 
     async def run_now(self, *statements: str) -> None:
         """The same for tests that are coroutines."""
-        database = Database(self.url, schema=self.schema)
+        database = Database(self.url, DatabaseSettings(database_schema=self.schema))
         async with database.engine.connect() as connection:
             own = await connection.execution_options(isolation_level="AUTOCOMMIT")
             for statement in statements:
@@ -93,7 +93,7 @@ def existing_database(engine: str, folder: Path, *, keys: bool = True) -> Iterat
 
 
 async def _make(made: Existing, keys: bool) -> None:
-    database = Database(made.url, schema=made.schema)
+    database = Database(made.url, DatabaseSettings(database_schema=made.schema))
     tables = [table for table in metadata.sorted_tables if keys or table is not api_keys]
 
     def create(connection: Connection) -> None:

@@ -39,6 +39,7 @@ from gateway.http.tokens import tokens_of
 from gateway.observability import configure_logging
 from gateway.observability.metrics import PUBLISHED_SECONDS, Metrics
 from gateway.observability.recorder import Recorder
+from gateway.observability.request_log import AccessLog
 from gateway.reading.filters import CallbackDeliveryFilter, TextFilter
 from gateway.reading.health import FAILED
 from gateway.reading.masking import mask_text
@@ -111,8 +112,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
             await graphql_endpoint.writes.finish()
             for opened in {database, keys}:
                 await opened.close()
-            if recorder.traces is not None:
-                recorder.traces.close()
+            recorder.close()
 
     app = Application(
         title="Callback gateway",
@@ -252,7 +252,7 @@ def recorder_of(settings: Settings, database: Database, metrics_folder: Path | N
     return Recorder(
         Metrics(metrics_folder, GRAPHQL_CODES) if settings.metrics else None,
         traces,
-        access_log=settings.access_log,
+        AccessLog(settings.log_format) if settings.access_log else None,
         slow_seconds=settings.slow_seconds,
     )
 

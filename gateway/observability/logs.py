@@ -63,6 +63,8 @@ def configure_logging(level: str, form: str = "text") -> None:
     handler.setFormatter(FORMATS[form]())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # no format shows them
+    logging.getLogger("audit").setLevel(logging.INFO)  # whatever else is left out
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of each request to the platform
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every look at the schema's revision
 
 

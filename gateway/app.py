@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
@@ -32,20 +33,25 @@ from gateway.http.explorer import assets as explorer_assets
 from gateway.http.graphql import GRAPHQL_PATH as GRAPHQL
 from gateway.http.graphql import GraphQL
 from gateway.http.middleware import CrossSite, ExactPath, RequestRecorder
+from gateway.http.server import ON_DRAIN
 from gateway.http.tokens import tokens_of
 from gateway.observability import configure_logging
 from gateway.observability.metrics import PUBLISHED_SECONDS, Metrics
 from gateway.observability.recorder import Recorder
+from gateway.observability.request_log import AccessLog
+from gateway.platform.client import Platform
 from gateway.reading.filters import CallbackDeliveryFilter, TextFilter
 from gateway.reading.health import FAILED
 from gateway.reading.masking import mask_text
 from gateway.reading.pages import Order, Slice
 from gateway.reading.questions import PageOf
 from gateway.reading.reader import Reader
-from gateway.rest import endpoint, envelope
+from gateway.rest import endpoint, envelope, redelivery
 from gateway.rest.endpoint import TAGS, CachedCallerShortcut, HistoryResponder, UsageReport
+from gateway.schema.context import Links
 from gateway.schema.query import schema
-from gateway.settings import DocumentSettings, HttpSettings, ObservabilitySettings, Settings
+from gateway.settings import DocumentSettings, HttpSettings, LinkSettings, ObservabilitySettings, Settings
+from gateway.signing import Signer
 from gateway.writing.api_keys import find_key
 
 GRAPHQL_CODES = (PARSE_FAILED, VALIDATION_FAILED, BAD_INPUT)
@@ -88,10 +94,15 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     credentials = Credentials(keys, settings)
     legacy_use = UsageReport(recorder.metrics)
     explorer = Explorer()
+    platform = Platform(settings)
+    links = links_of(settings)
+    documents = Documents(schema._schema, settings, trusted_documents(settings))
+    page = explorer if settings.is_development else None
+    graphql_endpoint = GraphQL(documents, database, credentials, settings, page, platform, links)
     published = () if recorder.metrics is None or metrics_folder is None else (recorder.metrics.publish,)
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         try:
             await asyncio.to_thread(mask_text, "")  # makes its automaton, before a request waits for it
             credentials.has_keys = await make_ready(settings, database, keys)
@@ -102,13 +113,14 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
                 periodically(credentials.last_used.write, legacy_use.report),
                 periodically(*published, interval=PUBLISHED_SECONDS),
             ):
-                yield
+                yield {ON_DRAIN: platform.drain}
         finally:
+            platform.stop()
             await graphql_endpoint.writes.finish()
+            await platform.close()
             for opened in {database, keys}:
                 await opened.close()
-            if recorder.traces is not None:
-                recorder.traces.close()
+            recorder.close()
 
     app = Application(
         title="Callback gateway",
@@ -123,12 +135,11 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     envelope.install(app)
     history = HistoryResponder(database, legacy_use, settings)
     app.include_router(endpoint.router(credentials, history))
+    if not platform.is_off:
+        app.include_router(redelivery.router(credentials, platform, database, graphql_endpoint.writes))
     app.include_router(probes.router(database, keys, credentials))
     if recorder.metrics is not None:
         app.include_router(metrics.router(recorder.metrics))
-    documents = Documents(schema._schema, settings, trusted_documents(settings))
-    page = explorer if settings.is_development else None
-    graphql_endpoint = GraphQL(documents, database, credentials, settings, page)
     if recorder.metrics is not None:
         watch(recorder.metrics, database, documents)
     if settings.is_development:
@@ -210,6 +221,12 @@ def trusted_documents(settings: DocumentSettings) -> Mapping[str, str]:
     return NO_DOCUMENTS if settings.trusted_documents is None else read_manifest(settings.trusted_documents)
 
 
+def links_of(settings: LinkSettings) -> Links:
+    """What signs links and tokens."""
+    secret = settings.signing_secret
+    return Links(Signer(None if secret is None else secret.get_secret_value()), settings.export_link_seconds)
+
+
 def recorder_of(settings: ObservabilitySettings, database: Database, metrics_folder: Path | None) -> Recorder:
     """What the settings let operators see. `TelemetryMissing` where they want traces and nothing can make them."""
     traces = None
@@ -220,7 +237,12 @@ def recorder_of(settings: ObservabilitySettings, database: Database, metrics_fol
             raise TelemetryMissing(
                 f"GATEWAY_TELEMETRY needs {missing.name}: pip install 'callback-gateway[telemetry]'."
             ) from missing
-    return Recorder(settings, Metrics(metrics_folder, GRAPHQL_CODES) if settings.metrics else None, traces)
+    return Recorder(
+        settings,
+        Metrics(metrics_folder, GRAPHQL_CODES) if settings.metrics else None,
+        traces,
+        AccessLog(settings.log_format) if settings.access_log else None,
+    )
 
 
 def watch(metrics: Metrics, database: Database, documents: Documents) -> None:

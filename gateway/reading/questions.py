@@ -58,6 +58,16 @@ def parameterised(where: F | None, scope: Visibility) -> tuple[F | None, FilterV
     return (None, {}) if where is None else where.parameterised(scope)  # type: ignore[return-value]
 
 
+class FilteredQuestion(Question[A_co]):
+    """A dataclass, a question about the rows that its filter `where` keeps: its only values are the filter's."""
+
+    where: Filter | None
+
+    def parameterised(self, scope: Visibility) -> tuple["Question[A_co]", FilterValues]:
+        where, values = parameterised(self.where, scope)
+        return replace(cast("Any", self), where=where), values
+
+
 @dataclass(frozen=True, slots=True)
 class RowById(Question[AnyRow | None]):
     """The row with that id, or None."""
@@ -138,7 +148,7 @@ class BatchedRows(Question[list[AnyRow]]):
 
 
 @dataclass(frozen=True, slots=True)
-class CountOf(Question[int]):
+class CountOf(FilteredQuestion[int]):
     """How many rows that `where` keeps have that id in their `parent` column."""
 
     parent: Column[str]
@@ -146,10 +156,6 @@ class CountOf(Question[int]):
 
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return queries.counts_of_parents(scope, self.parent, ids, self.where)
-
-    def parameterised(self, scope: Visibility) -> tuple["CountOf", FilterValues]:
-        where, values = parameterised(self.where, scope)
-        return replace(self, where=where), values
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[int]:
         counts: dict[str, int] = {row[0]: row[1] for row in rows}
@@ -216,7 +222,7 @@ class PageOf(Question[Page]):
 
 
 @dataclass(frozen=True, slots=True)
-class CountUpTo(Question[int]):
+class CountUpTo(FilteredQuestion[int]):
     """How many of the organization's rows `where` keeps, at most `limit` + 1; the id asked is the organization's."""
 
     table: Table
@@ -225,10 +231,6 @@ class CountUpTo(Question[int]):
 
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return queries.count_up_to(scope, self.table, self.where, self.limit)
-
-    def parameterised(self, scope: Visibility) -> tuple["CountUpTo", FilterValues]:
-        where, values = parameterised(self.where, scope)
-        return replace(self, where=where), values
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[int]:
         return [rows[0][0]] * len(ids)

@@ -7,7 +7,7 @@ measured, never between two of them.
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from gateway.errors import ValidationFailed
 from gateway.reading.filters import CallbackDeliveryFilter, FilterValues, TimeFilter, overdue
 from gateway.reading.health import DELIVERED
 from gateway.reading.local_time import Stretch, edges, instant, zone_named
-from gateway.reading.questions import Question, parameterised
+from gateway.reading.questions import FilteredQuestion, Question, parameterised
 from gateway.reading.reader import Reader
 from gateway.reading.visibility import Visibility
 
@@ -149,7 +149,7 @@ def response_times_by_host(scope: Visibility, where: Where, named: Ids, *, namel
 
 
 @dataclass(frozen=True, slots=True)
-class TotalsOf(Question[Totals]):
+class TotalsOf(FilteredQuestion[Totals]):
     """The totals of the organization's deliveries that `where` keeps; the id that is asked is the organization's."""
 
     where: Where
@@ -157,16 +157,12 @@ class TotalsOf(Question[Totals]):
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return totals(scope, self.where)
 
-    def parameterised(self, scope: Visibility) -> tuple["TotalsOf", FilterValues]:
-        where, values = parameterised(self.where, scope)
-        return replace(self, where=where), values
-
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[Totals]:
         return [Totals(_counts_in(rows[0]), rows[0].overdue)] * len(ids)
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptCount(Question[int]):
+class AttemptCount(FilteredQuestion[int]):
     """How many attempts these deliveries have."""
 
     where: Where
@@ -174,16 +170,12 @@ class AttemptCount(Question[int]):
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return attempt_count(scope, self.where)
 
-    def parameterised(self, scope: Visibility) -> tuple["AttemptCount", FilterValues]:
-        where, values = parameterised(self.where, scope)
-        return replace(self, where=where), values
-
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[int]:
         return [rows[0][0]] * len(ids)
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveriesBy(Question[list[Share]]):
+class DeliveriesBy(FilteredQuestion[list[Share]]):
     """How many of these deliveries have each text of a column, most first."""
 
     column: str
@@ -192,16 +184,12 @@ class DeliveriesBy(Question[list[Share]]):
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return deliveries_by(scope, self.where, self.column)
 
-    def parameterised(self, scope: Visibility) -> tuple["DeliveriesBy", FilterValues]:
-        where, values = parameterised(self.where, scope)
-        return replace(self, where=where), values
-
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[list[Share]]:
         return [[Share(*row) for row in rows]] * len(ids)
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptsByStatus(Question[list[Share]]):
+class AttemptsByStatus(FilteredQuestion[list[Share]]):
     """How many attempts of these deliveries got each HTTP status, most first; None is no answer."""
 
     where: Where
@@ -209,16 +197,12 @@ class AttemptsByStatus(Question[list[Share]]):
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return attempts_by_status(scope, self.where)
 
-    def parameterised(self, scope: Visibility) -> tuple["AttemptsByStatus", FilterValues]:
-        where, values = parameterised(self.where, scope)
-        return replace(self, where=where), values
-
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[list[Share]]:
         return [[Share(*row) for row in rows]] * len(ids)
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveriesByHost(Question[list[tuple[str | None, Counts]]]):
+class DeliveriesByHost(FilteredQuestion[list[tuple[str | None, Counts]]]):
     """The hosts to which most of these deliveries go, with their counts; None is a URL without a host."""
 
     where: Where
@@ -227,16 +211,12 @@ class DeliveriesByHost(Question[list[tuple[str | None, Counts]]]):
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return deliveries_by_host(scope, self.where, self.first)
 
-    def parameterised(self, scope: Visibility) -> tuple["DeliveriesByHost", FilterValues]:
-        where, values = parameterised(self.where, scope)
-        return replace(self, where=where), values
-
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[list[tuple[str | None, Counts]]]:
         return [[(row.host, _counts_in(row)) for row in rows]] * len(ids)
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveriesBySlot(Question[dict[int | None, Counts]]):
+class DeliveriesBySlot(FilteredQuestion[dict[int | None, Counts]]):
     """Counts of these deliveries by the second in which their slot of time starts; None for what is no time."""
 
     where: Where
@@ -244,26 +224,18 @@ class DeliveriesBySlot(Question[dict[int | None, Counts]]):
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return deliveries_by_slot(scope, self.where)
 
-    def parameterised(self, scope: Visibility) -> tuple["DeliveriesBySlot", FilterValues]:
-        where, values = parameterised(self.where, scope)
-        return replace(self, where=where), values
-
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[dict[int | None, Counts]]:
         return [{row.slot: _counts_in(row) for row in rows}] * len(ids)
 
 
 @dataclass(frozen=True, slots=True)
-class ResponseTimesOf(Question[ResponseTimes]):
+class ResponseTimesOf(FilteredQuestion[ResponseTimes]):
     """The response times of the attempts of these deliveries."""
 
     where: Where
 
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
         return response_times(scope, self.where)
-
-    def parameterised(self, scope: Visibility) -> tuple["ResponseTimesOf", FilterValues]:
-        where, values = parameterised(self.where, scope)
-        return replace(self, where=where), values
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[ResponseTimes]:
         return [ResponseTimes(*rows[0])] * len(ids)

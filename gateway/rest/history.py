@@ -21,9 +21,10 @@ from gateway.database.tables import batch_callback_delivery_attempts as attempts
 from gateway.database.types import AnyRow, Id, UtcDateTime
 from gateway.execution.plan.batches import RowBatch
 from gateway.execution.plan.columns import ENCODER, Unplannable, Values, Write, are_utc, checked
-from gateway.reading.contract import AttemptDocument, DeliveryDocument, body_text, delivery_document, payload_json
+from gateway.reading.contract import AttemptDocument, DeliveryDocument, delivery_document
 from gateway.reading.history import HISTORY_PAGE, IN_SEQUENCE, OLDEST_FIRST, WHOLE_ATTEMPT, deliveries_of
 from gateway.reading.pages import Position
+from gateway.reading.payload import body_text, payload_json
 from gateway.reading.questions import RowsOf
 from gateway.reading.reader import Reader
 

@@ -19,7 +19,6 @@ from strawberry.scalars import JSON
 from gateway.database.odd import Unreadable
 from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches
 from gateway.errors import UnreadableValue
-from gateway.reading.contract import BatchCallbackEvent, BatchCallbackStatus, body_payload, body_text, plain_payload
 from gateway.reading.curl import as_curl
 from gateway.reading.failures import failure_of
 from gateway.reading.filters import CallbackDeliveryFilter
@@ -27,6 +26,7 @@ from gateway.reading.health import CallbackHealth
 from gateway.reading.history import IN_SEQUENCE
 from gateway.reading.masking import mask_json, mask_text, mask_url
 from gateway.reading.pages import Order
+from gateway.reading.payload import BatchCallbackEvent, BatchCallbackStatus, body_payload, body_text, plain_payload
 from gateway.reading.previews import Wanted
 from gateway.reading.progress import has_next_attempt, is_in_flight, is_overdue, seconds_to_next_attempt
 from gateway.reading.questions import CountOf, HealthOf, OrganizationOf, RowById, RowsOf

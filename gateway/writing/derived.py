@@ -6,9 +6,9 @@
 import json
 from typing import Any, NoReturn
 
-from gateway.reading.contract import BatchCallbackEvent
 from gateway.reading.hosts import host_of
 from gateway.reading.masking import mask_text
+from gateway.reading.payload import BatchCallbackEvent
 
 EVENTS = frozenset(event.value for event in BatchCallbackEvent)
 

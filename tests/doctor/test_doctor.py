@@ -17,9 +17,9 @@ from gateway.doctor.findings import Finding, Severity
 from gateway.doctor.repairs import EVENT_SQL
 from gateway.doctor.server import findings_of_postgres, findings_of_sqlite, of_clock, of_encoding, of_pooler, of_timeout
 from gateway.doctor.tables import affinity
-from gateway.reading.contract import BatchCallbackEvent
 from gateway.reading.hosts import host_of
 from gateway.reading.masking import mask_text
+from gateway.reading.payload import BatchCallbackEvent
 from gateway.settings import DatabaseSettings, Settings
 from tests.conftest import administer, migrated, postgres_database
 from tests.support.asking import data

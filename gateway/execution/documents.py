@@ -22,14 +22,9 @@ from graphql import (
     GraphQLSyntaxError,
     OperationDefinitionNode,
     OperationType,
-    OverlappingFieldsCanBeMergedRule,
-    ValidationContext,
     parse,
-    specified_rules,
     validate,
 )
-from graphql.execution.values import VariableValues, get_variable_values
-from graphql.validation.validate import ValidationAbortedError
 
 from gateway.errors import (
     ClientError,
@@ -45,27 +40,22 @@ from gateway.errors import (
 )
 from gateway.execution.limits import Cost, check_document
 from gateway.execution.redacted import normalised
+from gateway.schema.graphql_core_internals import (
+    OVERLAPS,
+    RULES,
+    VariableValues,
+    has_too_many_tokens,
+    is_aborted,
+    variable_values,
+)
 from gateway.settings import DocumentSettings
 
 PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
 VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
-OVERLAPS = 20_000  # steps that checking whether fields of one name agree may take: a document of any use needs hundreds
 DEFAULTS = DocumentSettings()
-NO_VARIABLES = VariableValues({}, {})
 NO_DOCUMENTS: Mapping[str, str] = MappingProxyType({})
 
 V = TypeVar("V")
-
-
-class OverlappingFields(OverlappingFieldsCanBeMergedRule):
-    """The one rule whose work grows faster than the document, on a budget."""
-
-    def __init__(self, context: ValidationContext) -> None:
-        super().__init__(context)
-        self.rule_context.remaining_complexity_budget = OVERLAPS
-
-
-RULES = tuple(OverlappingFields if rule is OverlappingFieldsCanBeMergedRule else rule for rule in specified_rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +77,7 @@ class Operation:
 
     def variables(self, schema: GraphQLSchema, given: dict[str, Any]) -> VariableValues | list[GraphQLError]:
         """The values of the operation's variables, or what is wrong with those that were given."""
-        definitions = self.definition.variable_definitions
-        return get_variable_values(schema, definitions, given) if definitions else NO_VARIABLES
+        return variable_values(schema, self.definition, given)
 
 
 @dataclass(frozen=True)
@@ -227,7 +216,7 @@ class Documents:
         try:
             return parse(text, max_lexical_tokens=limits.max_tokens)
         except GraphQLSyntaxError as error:
-            if error.message.startswith("Syntax Error: Document contains more than"):
+            if has_too_many_tokens(error):
                 message = f"The document has more than {limits.max_tokens} tokens."
                 raise TokenLimitExceeded(message, limits.max_tokens) from None
             raise
@@ -238,7 +227,7 @@ class Documents:
         mistakes = validate(self.schema, document, RULES, most, hide_suggestions=not self.settings.is_development)
         if not mistakes:
             return ()
-        aborted = isinstance(mistakes[-1], ValidationAbortedError)
+        aborted = is_aborted(mistakes)
         if aborted and len(mistakes) <= most:
             message = "Too many fields share a name for the gateway to check that they agree."
             return [_refusal(OverlapLimitExceeded(message, OVERLAPS))]

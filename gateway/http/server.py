@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from gateway.http.probes import STOPPING
 from gateway.http.protocol import limited_to
+from gateway.http.uvicorn_internals import add_header, cut_connections, lifespan_state
 from gateway.settings import ServerSettings
 
 ON_DRAIN = "on_drain"  # of the state that the app shares with its server: what to call when the draining begins
@@ -77,7 +78,7 @@ class DrainingServer(uvicorn.Server):
             super().handle_exit(sig, frame)
         elif not self.is_worker:
             self.force_exit = True
-            asyncio.get_running_loop().call_soon_threadsafe(self._hang_up)
+            asyncio.get_running_loop().call_soon_threadsafe(cut_connections, self)
 
     async def on_tick(self, counter: int) -> bool:
         """Whether the time to serve is over: when a signal came, and the draining is done."""
@@ -89,11 +90,7 @@ class DrainingServer(uvicorn.Server):
         return self.force_exit or time.monotonic() >= self._drained_at
 
     def _drain(self) -> None:
-        self.lifespan.state[STOPPING] = True
-        self.lifespan.state[ON_DRAIN]()
-        self.config.encoded_headers = [*self.config.encoded_headers, CLOSE]
-        self.server_state.default_headers = [*self.server_state.default_headers, CLOSE]
-
-    def _hang_up(self) -> None:
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
+        state = lifespan_state(self)
+        state[STOPPING] = True
+        state[ON_DRAIN]()
+        add_header(self, CLOSE)

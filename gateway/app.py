@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib import import_module
@@ -27,7 +27,7 @@ from gateway.execution.documents import NO_DOCUMENTS, PARSE_FAILED, VALIDATION_F
 from gateway.execution.limits import Limits
 from gateway.execution.run import BAD_INPUT
 from gateway.http import metrics, probes
-from gateway.http.background import periodically
+from gateway.http.background import beside, periodically
 from gateway.http.credentials import Credentials
 from gateway.http.explorer import Explorer, ExplorerConfig
 from gateway.http.explorer import assets as explorer_assets
@@ -35,9 +35,12 @@ from gateway.http.graphql import GRAPHQL_PATH as GRAPHQL
 from gateway.http.graphql import GraphQL, Manners
 from gateway.http.middleware import CrossSite, ExactPath, RequestRecorder
 from gateway.http.rate_limit import RateLimiter
+from gateway.http.streams import STATE as STREAMS
+from gateway.http.streams import StreamLimits, Streams
 from gateway.http.tokens import tokens_of
+from gateway.http.websocket import WebSockets
 from gateway.observability import configure_logging
-from gateway.observability.metrics import PUBLISHED_SECONDS, Metrics
+from gateway.observability.metrics import PUBLISHED_SECONDS, TRANSPORTS, Metrics
 from gateway.observability.recorder import Recorder
 from gateway.reading.filters import CallbackDeliveryFilter, TextFilter
 from gateway.reading.health import FAILED
@@ -49,6 +52,8 @@ from gateway.rest import endpoint, envelope
 from gateway.rest.endpoint import TAGS, CachedCallerShortcut, HistoryResponder, UsageReport
 from gateway.schema.query import schema
 from gateway.settings import Settings
+from gateway.watching.feed import Pace
+from gateway.watching.watch import Watching
 from gateway.writing.api_keys import find_key
 
 GRAPHQL_CODES = (PARSE_FAILED, VALIDATION_FAILED, BAD_INPUT)
@@ -95,7 +100,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     published = () if recorder.metrics is None or metrics_folder is None else (recorder.metrics.publish,)
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
         try:
             await asyncio.to_thread(mask_text, "")  # makes its automaton, before a request waits for it
             credentials.has_keys = await make_ready(settings, database, keys)
@@ -105,9 +110,11 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
             async with (
                 periodically(credentials.last_used.write, legacy_use.report),
                 periodically(*published, interval=PUBLISHED_SECONDS),
+                beside(streams.watch_over()),
             ):
-                yield
+                yield {STREAMS: streams}
         finally:
+            await streams.finish()
             await graphql_endpoint.writes.finish()
             for opened in {database, keys}:
                 await opened.close()
@@ -130,17 +137,20 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     app.include_router(probes.router(database, keys, credentials))
     if recorder.metrics is not None:
         app.include_router(metrics.router(recorder.metrics))
-    graphql_endpoint = graphql(settings, database, credentials, explorer)
+    graphql_endpoint = graphql(settings, database, credentials, explorer, recorder.metrics)
+    streams = graphql_endpoint.streams
     if recorder.metrics is not None:
-        watch(recorder.metrics, database, graphql_endpoint.documents)
+        watch(recorder.metrics, database, graphql_endpoint)
     if settings.is_development:
         app.mount(ExplorerConfig().assets, explorer_assets())
         app.router.routes.append(Route("/", lambda _: RedirectResponse("/graphql")))
 
+    trusted = (*settings.trusted_origins, *settings.cors_origins)
+    sockets = WebSockets(graphql_endpoint, recorder, trusted, settings.websocket_init_seconds)
     layers = [
         Middleware(RequestRecorder, recorder, settings.deadline_seconds),
-        Middleware(CrossSite, (*settings.trusted_origins, *settings.cors_origins)),
-        Middleware(ExactPath, GRAPHQL, graphql_endpoint),
+        Middleware(CrossSite, trusted),
+        Middleware(ExactPath, GRAPHQL, graphql_endpoint, sockets),
         Middleware(CachedCallerShortcut, credentials, history),
     ]
     if settings.cors_origins:
@@ -216,7 +226,9 @@ async def explorer_config(database: Database, keys: Database) -> ExplorerConfig:
     return ExplorerConfig(api_key=DEMO_TOKEN, variables=ids)
 
 
-def graphql(settings: Settings, database: Database, credentials: Credentials, explorer: Explorer) -> GraphQL:
+def graphql(
+    settings: Settings, database: Database, credentials: Credentials, explorer: Explorer, metrics: Metrics | None
+) -> GraphQL:
     """The GraphQL endpoint with its limits, and the explorer in its place for browsers in development."""
     documents = Documents(
         schema._schema,
@@ -236,7 +248,18 @@ def graphql(settings: Settings, database: Database, credentials: Credentials, ex
         plans=settings.plans,
     )
     limiter = RateLimiter(settings.rate_limit, settings.rate_limit_burst)
-    return GraphQL(documents, database, credentials, manners, limiter, explorer if settings.is_development else None)
+    pace = Pace(settings.watch_seconds, settings.watch_window_seconds, settings.stream_backlog)
+    limits = StreamLimits(settings.max_credential_streams, settings.max_streams, settings.heartbeat_seconds)
+    return GraphQL(
+        documents,
+        database,
+        credentials,
+        manners,
+        limiter,
+        explorer if settings.is_development else None,
+        watching=Watching(database, pace, metrics),
+        streams=Streams(credentials, limits, metrics),
+    )
 
 
 def recorder_of(settings: Settings, database: Database, metrics_folder: Path | None) -> Recorder:
@@ -257,9 +280,12 @@ def recorder_of(settings: Settings, database: Database, metrics_folder: Path | N
     )
 
 
-def watch(metrics: Metrics, database: Database, documents: Documents) -> None:
-    """Show the pool, the replicas and the caches of this process."""
-    pool, cache, statements = database.source.pool, documents.cache, database.statements
+def watch(metrics: Metrics, database: Database, endpoint: GraphQL) -> None:
+    """Show the pool, the replicas, the caches and the streams of this process."""
+    pool, cache, statements = database.source.pool, endpoint.documents.cache, database.statements
+    for transport in TRANSPORTS:
+        metrics.watch("gateway_streams", partial(endpoint.streams.count, transport), transport)
+    metrics.watch("gateway_watched_tables", endpoint.watching.__len__)
     metrics.watch("gateway_pool_size", lambda: pool.size)
     metrics.watch("gateway_pool_in_use", lambda: pool.in_use)
     metrics.watch("gateway_pool_waiting", lambda: pool.waiting)

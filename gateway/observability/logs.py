@@ -97,6 +97,8 @@ def _fields(exchange: RequestRecord, seconds: float) -> dict[str, Any]:
         "bytes": exchange.bytes,
         "key": exchange.key,
     }
+    if exchange.events:
+        fields["events"] = exchange.events
     return fields if exchange.trace is None else {**fields, "trace_id": exchange.trace.id}
 
 

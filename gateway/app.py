@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib import import_module
@@ -27,7 +27,7 @@ from gateway.execution.documents import NO_DOCUMENTS, PARSE_FAILED, VALIDATION_F
 from gateway.execution.limits import Limits
 from gateway.execution.run import BAD_INPUT
 from gateway.http import metrics, probes
-from gateway.http.background import periodically
+from gateway.http.background import beside, periodically
 from gateway.http.credentials import Credentials
 from gateway.http.explorer import Explorer, ExplorerConfig
 from gateway.http.explorer import assets as explorer_assets
@@ -36,9 +36,12 @@ from gateway.http.graphql import GraphQL, Manners
 from gateway.http.middleware import CrossSite, ExactPath, RequestRecorder
 from gateway.http.rate_limit import RateLimiter
 from gateway.http.server import ON_DRAIN
+from gateway.http.streams import STATE as STREAMS
+from gateway.http.streams import StreamLimits, Streams
 from gateway.http.tokens import tokens_of
+from gateway.http.websocket import WebSockets
 from gateway.observability import configure_logging
-from gateway.observability.metrics import PUBLISHED_SECONDS, Metrics
+from gateway.observability.metrics import PUBLISHED_SECONDS, TRANSPORTS, Metrics
 from gateway.observability.recorder import Recorder
 from gateway.observability.request_log import AccessLog
 from gateway.platform.client import Platform
@@ -54,6 +57,8 @@ from gateway.schema.context import Links
 from gateway.schema.query import schema
 from gateway.settings import Settings
 from gateway.signing import Signer
+from gateway.watching.feed import Pace
+from gateway.watching.watch import Watching
 from gateway.writing.api_keys import find_key
 
 GRAPHQL_CODES = (PARSE_FAILED, VALIDATION_FAILED, BAD_INPUT)
@@ -98,12 +103,12 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     legacy_use = UsageReport(recorder.metrics)
     explorer = Explorer()
     platform = Platform(settings)
-    links = links_of(settings)
-    graphql_endpoint = graphql(settings, database, credentials, explorer, platform, links)
+    graphql_endpoint = graphql(settings, database, credentials, explorer, platform, recorder.metrics)
+    streams = graphql_endpoint.streams
     published = () if recorder.metrics is None or metrics_folder is None else (recorder.metrics.publish,)
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    async def lifespan(_app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
         try:
             await asyncio.to_thread(mask_text, "")  # makes its automaton, before a request waits for it
             credentials.has_keys = await make_ready(settings, database, keys)
@@ -113,10 +118,12 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
             async with (
                 periodically(credentials.last_used.write, legacy_use.report),
                 periodically(*published, interval=PUBLISHED_SECONDS),
+                beside(streams.watch_over()),
             ):
-                yield {ON_DRAIN: platform.drain}
+                yield {STREAMS: streams, ON_DRAIN: platform.drain}
         finally:
             platform.stop()
+            await streams.finish()
             await graphql_endpoint.writes.finish()
             await platform.close()
             for opened in {database, keys}:
@@ -142,15 +149,17 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     if recorder.metrics is not None:
         app.include_router(metrics.router(recorder.metrics))
     if recorder.metrics is not None:
-        watch(recorder.metrics, database, graphql_endpoint.documents)
+        watch(recorder.metrics, database, graphql_endpoint)
     if settings.is_development:
         app.mount(ExplorerConfig().assets, explorer_assets())
         app.router.routes.append(Route("/", lambda _: RedirectResponse("/graphql")))
 
+    trusted = (*settings.trusted_origins, *settings.cors_origins)
+    sockets = WebSockets(graphql_endpoint, recorder, trusted, settings.websocket_init_seconds)
     layers = [
         Middleware(RequestRecorder, recorder, settings.deadline_seconds),
-        Middleware(CrossSite, (*settings.trusted_origins, *settings.cors_origins)),
-        Middleware(ExactPath, GRAPHQL, graphql_endpoint),
+        Middleware(CrossSite, trusted),
+        Middleware(ExactPath, GRAPHQL, graphql_endpoint, sockets),
         Middleware(CachedCallerShortcut, credentials, history),
     ]
     if settings.cors_origins:
@@ -238,7 +247,7 @@ def graphql(
     credentials: Credentials,
     explorer: Explorer,
     platform: Platform,
-    links: Links,
+    metrics: Metrics | None,
 ) -> GraphQL:
     """The GraphQL endpoint with its limits, and the explorer in its place for browsers in development."""
     documents = Documents(
@@ -259,8 +268,20 @@ def graphql(
         plans=settings.plans,
     )
     limiter = RateLimiter(settings.rate_limit, settings.rate_limit_burst)
-    page = explorer if settings.is_development else None
-    return GraphQL(documents, database, credentials, manners, limiter, page, platform, links)
+    pace = Pace(settings.watch_seconds, settings.watch_window_seconds, settings.stream_backlog)
+    limits = StreamLimits(settings.max_credential_streams, settings.max_streams, settings.heartbeat_seconds)
+    return GraphQL(
+        documents,
+        database,
+        credentials,
+        manners,
+        limiter,
+        explorer if settings.is_development else None,
+        platform=platform,
+        links=links_of(settings),
+        watching=Watching(database, pace, metrics),
+        streams=Streams(credentials, limits, metrics),
+    )
 
 
 def recorder_of(settings: Settings, database: Database, metrics_folder: Path | None) -> Recorder:
@@ -281,9 +302,12 @@ def recorder_of(settings: Settings, database: Database, metrics_folder: Path | N
     )
 
 
-def watch(metrics: Metrics, database: Database, documents: Documents) -> None:
-    """Show the pool, the replicas and the caches of this process."""
-    pool, cache, statements = database.source.pool, documents.cache, database.statements
+def watch(metrics: Metrics, database: Database, endpoint: GraphQL) -> None:
+    """Show the pool, the replicas, the caches and the streams of this process."""
+    pool, cache, statements = database.source.pool, endpoint.documents.cache, database.statements
+    for transport in TRANSPORTS:
+        metrics.watch("gateway_streams", partial(endpoint.streams.count, transport), transport)
+    metrics.watch("gateway_watched_tables", endpoint.watching.__len__)
     metrics.watch("gateway_pool_size", lambda: pool.size)
     metrics.watch("gateway_pool_in_use", lambda: pool.in_use)
     metrics.watch("gateway_pool_waiting", lambda: pool.waiting)

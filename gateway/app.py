@@ -35,22 +35,27 @@ from gateway.http.graphql import GRAPHQL_PATH as GRAPHQL
 from gateway.http.graphql import GraphQL, Manners
 from gateway.http.middleware import CrossSite, ExactPath, RequestRecorder
 from gateway.http.rate_limit import RateLimiter
+from gateway.http.server import ON_DRAIN
 from gateway.http.tokens import tokens_of
 from gateway.observability import configure_logging
 from gateway.observability.metrics import PUBLISHED_SECONDS, Metrics
 from gateway.observability.recorder import Recorder
+from gateway.observability.request_log import AccessLog
 from gateway.page import ASSETS_PATH, DeliveriesPage, PageConfig, page_assets
 from gateway.page import documents as page_documents
+from gateway.platform.client import Platform
 from gateway.reading.filters import CallbackDeliveryFilter, TextFilter
 from gateway.reading.health import FAILED
 from gateway.reading.masking import mask_text
 from gateway.reading.pages import Order, Slice
 from gateway.reading.questions import PageOf
 from gateway.reading.reader import Reader
-from gateway.rest import endpoint, envelope
+from gateway.rest import endpoint, envelope, redelivery
 from gateway.rest.endpoint import TAGS, CachedCallerShortcut, HistoryResponder, UsageReport
+from gateway.schema.context import Links
 from gateway.schema.query import schema
 from gateway.settings import Settings
+from gateway.signing import Signer
 from gateway.writing.api_keys import find_key
 
 GRAPHQL_CODES = (PARSE_FAILED, VALIDATION_FAILED, BAD_INPUT)
@@ -95,10 +100,13 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     legacy_use = UsageReport(recorder.metrics)
     explorer = Explorer()
     page = DeliveriesPage(PageConfig(explorer=GRAPHQL if settings.is_development else None))
+    platform = Platform(settings)
+    links = links_of(settings)
+    graphql_endpoint = graphql(settings, database, credentials, explorer, platform, links)
     published = () if recorder.metrics is None or metrics_folder is None else (recorder.metrics.publish,)
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         try:
             await asyncio.to_thread(mask_text, "")  # makes its automaton, before a request waits for it
             credentials.has_keys = await make_ready(settings, database, keys)
@@ -110,13 +118,14 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
                 periodically(credentials.last_used.write, legacy_use.report),
                 periodically(*published, interval=PUBLISHED_SECONDS),
             ):
-                yield
+                yield {ON_DRAIN: platform.drain}
         finally:
+            platform.stop()
             await graphql_endpoint.writes.finish()
+            await platform.close()
             for opened in {database, keys}:
                 await opened.close()
-            if recorder.traces is not None:
-                recorder.traces.close()
+            recorder.close()
 
     app = Application(
         title="Callback gateway",
@@ -131,10 +140,11 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     envelope.install(app)
     history = HistoryResponder(database, legacy_use, settings.deadline_seconds, by_column=settings.plans)
     app.include_router(endpoint.router(credentials, history))
+    if not platform.is_off:
+        app.include_router(redelivery.router(credentials, platform, database, graphql_endpoint.writes))
     app.include_router(probes.router(database, keys, credentials))
     if recorder.metrics is not None:
         app.include_router(metrics.router(recorder.metrics))
-    graphql_endpoint = graphql(settings, database, credentials, explorer)
     if recorder.metrics is not None:
         watch(recorder.metrics, database, graphql_endpoint.documents)
     if settings.is_development:
@@ -222,7 +232,20 @@ async def explorer_config(database: Database, keys: Database) -> ExplorerConfig:
     return ExplorerConfig(api_key=DEMO_TOKEN, variables=ids)
 
 
-def graphql(settings: Settings, database: Database, credentials: Credentials, explorer: Explorer) -> GraphQL:
+def links_of(settings: Settings) -> Links:
+    """What signs links and tokens."""
+    secret = settings.signing_secret
+    return Links(Signer(None if secret is None else secret.get_secret_value()), settings.export_link_seconds)
+
+
+def graphql(
+    settings: Settings,
+    database: Database,
+    credentials: Credentials,
+    explorer: Explorer,
+    platform: Platform,
+    links: Links,
+) -> GraphQL:
     """The GraphQL endpoint with its limits, and the explorer in its place for browsers in development."""
     trusted = {} if settings.trusted_documents is None else read_manifest(settings.trusted_documents)
     documents = Documents(
@@ -243,7 +266,8 @@ def graphql(settings: Settings, database: Database, credentials: Credentials, ex
         plans=settings.plans,
     )
     limiter = RateLimiter(settings.rate_limit, settings.rate_limit_burst)
-    return GraphQL(documents, database, credentials, manners, limiter, explorer if settings.is_development else None)
+    page = explorer if settings.is_development else None
+    return GraphQL(documents, database, credentials, manners, limiter, page, platform, links)
 
 
 def recorder_of(settings: Settings, database: Database, metrics_folder: Path | None) -> Recorder:
@@ -259,7 +283,7 @@ def recorder_of(settings: Settings, database: Database, metrics_folder: Path | N
     return Recorder(
         Metrics(metrics_folder, GRAPHQL_CODES) if settings.metrics else None,
         traces,
-        access_log=settings.access_log,
+        AccessLog(settings.log_format) if settings.access_log else None,
         slow_seconds=settings.slow_seconds,
     )
 

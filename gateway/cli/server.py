@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import secrets
 import shlex
 import signal
 import socket
@@ -57,6 +58,7 @@ def serve(
     asyncio.run(_make_sure(settings))
     with listening(host, port) as listener:
         typer.echo(f"Listening on {address(host, listener.getsockname()[1])}", err=True)
+        os.environ.setdefault(variable("signing_secret"), secrets.token_hex(32))  # one for all workers
         _run(listener, workers)
 
 

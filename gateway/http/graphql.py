@@ -48,7 +48,10 @@ from gateway.http.negotiation import EVENT_STREAM, JSON, RESPONSE_JSON, RequestH
 from gateway.http.rate_limit import RateLimiter
 from gateway.http.writes import Writes
 from gateway.observability.record import exchange
-from gateway.schema.context import Context
+from gateway.platform.bulk import BulkRedeliveries
+from gateway.platform.client import Platform
+from gateway.platform.redelivery import Redeliveries
+from gateway.schema.context import Acting, Context, Links
 from gateway.viewer import READ
 
 GRAPHQL_PATH = "/graphql"
@@ -110,6 +113,8 @@ class GraphQL:
         manners: Manners,
         limiter: RateLimiter,
         page: Callable[[Request], Response | None] | None = None,
+        platform: Platform | None = None,
+        links: Links | None = None,
     ) -> None:
         self.documents = documents
         self.database = database
@@ -118,6 +123,8 @@ class GraphQL:
         self.limiter = limiter
         self.writes = Writes()
         self.page = page
+        self.platform = platform
+        self.links = links
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         page = self.page(Request(scope, receive)) if self.page is not None else None
@@ -153,6 +160,8 @@ class GraphQL:
             self.limiter.charge(asker, (time.perf_counter() - started) * 1000)
             if isinstance(prepared, Answer):
                 return self.encode(prepared, media)
+            if prepared.operation.kind is OperationType.MUTATION:
+                context = context.for_writing(self.acting(context, authorization, deadline))
             return await self.answer(receive, prepared, context, deadline, head)
         except DeadlineExceeded as error:
             return self.encode(refuse(error, Outcome.TIMED_OUT), media)
@@ -201,7 +210,7 @@ class GraphQL:
         if prepared.operation.kind is not OperationType.MUTATION:
             work = execute_prepared(prepared, self.documents, context, deadline, plans=self.manners.plans)
             return await until_disconnect(receive, work, deadline)
-        work = execute_prepared(prepared, self.documents, context.for_writing(), plans=False)
+        work = execute_prepared(prepared, self.documents, context, plans=False)
         return await self.writes.run(receive, work, deadline)
 
     def encode(self, answer: Answer, media: str, headers: Pairs = ()) -> Reply:
@@ -229,11 +238,16 @@ class GraphQL:
         """Who asks. Behind the open door, whoever sends no credential may look at the schema, but reads no rows."""
         if authorization is None and self.manners.open_door:
             return Context(None, None)
-        scheme, token = get_authorization_scheme_param(authorization)
-        token = token if scheme.lower() == "bearer" else ""
-        viewer = await self.credentials.authenticate(token, organization, deadline)
+        viewer = await self.credentials.authenticate(_token(authorization), organization, deadline)
         viewer.require(READ)
-        return Context.of(viewer, self.database)
+        return Context.of(viewer, self.database, links=self.links)
+
+    def acting(self, context: Context, authorization: str | None, deadline: Deadline) -> Acting | None:
+        """What the viewer may have the platform do until the deadline."""
+        if self.platform is None or self.links is None or context.viewer is None:
+            return None
+        one = Redeliveries(self.platform, context.viewer, _token(authorization))
+        return Acting(one, BulkRedeliveries(one, self.links.signer, deadline))
 
     async def body(self, receive: Receive, length: str) -> bytes:
         """The body of a POST, which must be small, and here in time."""
@@ -263,6 +277,12 @@ async def _read(receive: Receive, limit: int) -> bytes:
         if not message.get("more_body", False):
             return b"".join((*chunks, chunk)) if chunks else chunk
         chunks.append(chunk)
+
+
+def _token(authorization: str | None) -> str:
+    """The bearer token of a header; empty where there is none."""
+    scheme, token = get_authorization_scheme_param(authorization)
+    return token if scheme.lower() == "bearer" else ""
 
 
 async def _once(answer: Answer) -> AsyncGenerator[Answer]:

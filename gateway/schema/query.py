@@ -17,6 +17,7 @@ from gateway.schema.inputs import (
     CallbackDeliveryOrderField,
     OrderDirection,
 )
+from gateway.schema.mutation import Mutation
 from gateway.schema.nodes import NODES, Node, loaded_node, loaded_nodes
 from gateway.schema.scalars import CONFIG
 from gateway.schema.statistics import CallbackStats
@@ -86,7 +87,7 @@ class Query:
     )
 
 
-schema = strawberry.Schema(query=Query, types=list(NODES.values()), config=CONFIG)
+schema = strawberry.Schema(query=Query, mutation=Mutation, types=list(NODES.values()), config=CONFIG)
 SCHEMA = core_schema(schema)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import RedirectResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -23,7 +23,7 @@ from gateway.database.replicas import Replicas
 from gateway.database.required import KEYS, missing
 from gateway.database.tables import batch_callback_deliveries
 from gateway.errors import SchemaBehind, TelemetryMissing, UnsafeSettings
-from gateway.execution.documents import NO_DOCUMENTS, PARSE_FAILED, VALIDATION_FAILED, Documents, read_manifest
+from gateway.execution.documents import PARSE_FAILED, VALIDATION_FAILED, Documents, read_manifest
 from gateway.execution.limits import Limits
 from gateway.execution.run import BAD_INPUT
 from gateway.http import metrics, probes
@@ -44,6 +44,8 @@ from gateway.observability import configure_logging
 from gateway.observability.metrics import PUBLISHED_SECONDS, TRANSPORTS, Metrics
 from gateway.observability.recorder import Recorder
 from gateway.observability.request_log import AccessLog
+from gateway.page import ASSETS_PATH, DeliveriesPage, PageConfig, page_assets
+from gateway.page import documents as page_documents
 from gateway.platform.client import Platform
 from gateway.reading.filters import CallbackDeliveryFilter, TextFilter
 from gateway.reading.health import FAILED
@@ -102,6 +104,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     credentials = Credentials(keys, tokens_of(settings), settings.credential_cache_seconds)
     legacy_use = UsageReport(recorder.metrics)
     explorer = Explorer()
+    page = DeliveriesPage(PageConfig(explorer=GRAPHQL if settings.is_development else None))
     platform = Platform(settings)
     graphql_endpoint = graphql(settings, database, credentials, explorer, platform, recorder.metrics)
     streams = graphql_endpoint.streams
@@ -115,6 +118,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
             await credentials.open()
             if settings.is_development and credentials.has_keys:
                 explorer.config = await explorer_config(database, keys)
+                page.config = replace(page.config, api_key=explorer.config.api_key)
             async with (
                 periodically(credentials.last_used.write, legacy_use.report),
                 periodically(*published, interval=PUBLISHED_SECONDS),
@@ -152,7 +156,9 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
         watch(recorder.metrics, database, graphql_endpoint)
     if settings.is_development:
         app.mount(ExplorerConfig().assets, explorer_assets())
-        app.router.routes.append(Route("/", lambda _: RedirectResponse("/graphql")))
+    if settings.page:
+        app.mount(ASSETS_PATH, page_assets())
+        app.router.routes.append(Route("/", page.answer))
 
     trusted = (*settings.trusted_origins, *settings.cors_origins)
     sockets = WebSockets(graphql_endpoint, recorder, trusted, settings.websocket_init_seconds)
@@ -250,11 +256,12 @@ def graphql(
     metrics: Metrics | None,
 ) -> GraphQL:
     """The GraphQL endpoint with its limits, and the explorer in its place for browsers in development."""
+    trusted = {} if settings.trusted_documents is None else read_manifest(settings.trusted_documents)
     documents = Documents(
         schema._schema,
         introspection=settings.is_development,
         limits=limits_of(settings),
-        trusted=NO_DOCUMENTS if settings.trusted_documents is None else read_manifest(settings.trusted_documents),
+        trusted={**trusted, **page_documents()} if settings.page else trusted,
         trusted_only=settings.trusted_documents_only,
         cache_size=settings.document_cache_size,
         cache_length=settings.document_cache_length,

@@ -112,6 +112,10 @@ class Settings(BaseSettings):
         default=Profile.PRODUCTION,
         description="`production`, or `development`, which opens introspection, the explorer and suggestions.",
     )
+    page: bool = Field(
+        default_factory=by_profile(production=False, development=True),
+        description="Whether `/` shows browsers the deliveries page. Its documents are trusted by themselves.",
+    )
     log_level: LogLevel = Field(
         default="INFO", description="The least severe level that is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL."
     )

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import RedirectResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -23,10 +23,10 @@ from gateway.database.replicas import Replicas
 from gateway.database.required import KEYS, missing
 from gateway.database.tables import batch_callback_deliveries
 from gateway.errors import SchemaBehind, TelemetryMissing, UnsafeSettings
-from gateway.execution.documents import NO_DOCUMENTS, PARSE_FAILED, VALIDATION_FAILED, Documents, read_manifest
+from gateway.execution.documents import PARSE_FAILED, VALIDATION_FAILED, Documents, read_manifest
 from gateway.execution.run import BAD_INPUT
 from gateway.http import metrics, probes
-from gateway.http.background import periodically
+from gateway.http.background import beside, periodically
 from gateway.http.credentials import Credentials
 from gateway.http.explorer import Explorer, ExplorerConfig
 from gateway.http.explorer import assets as explorer_assets
@@ -34,11 +34,16 @@ from gateway.http.graphql import GRAPHQL_PATH as GRAPHQL
 from gateway.http.graphql import GraphQL
 from gateway.http.middleware import CrossSite, ExactPath, RequestRecorder
 from gateway.http.server import ON_DRAIN
+from gateway.http.streams import STATE as STREAMS
+from gateway.http.streams import Streams
 from gateway.http.tokens import tokens_of
+from gateway.http.websocket import WebSockets
 from gateway.observability import configure_logging
-from gateway.observability.metrics import PUBLISHED_SECONDS, Metrics
+from gateway.observability.metrics import PUBLISHED_SECONDS, TRANSPORTS, Metrics
 from gateway.observability.recorder import Recorder
 from gateway.observability.request_log import AccessLog
+from gateway.page import ASSETS_PATH, DeliveriesPage, PageConfig, page_assets
+from gateway.page import documents as page_documents
 from gateway.platform.client import Platform
 from gateway.reading.filters import CallbackDeliveryFilter, TextFilter
 from gateway.reading.health import FAILED
@@ -50,8 +55,9 @@ from gateway.rest import endpoint, envelope, redelivery
 from gateway.rest.endpoint import TAGS, CachedCallerShortcut, HistoryResponder, UsageReport
 from gateway.schema.context import Links
 from gateway.schema.query import schema
-from gateway.settings import DocumentSettings, HttpSettings, LinkSettings, ObservabilitySettings, Settings
+from gateway.settings import HttpSettings, LinkSettings, ObservabilitySettings, Settings
 from gateway.signing import Signer
+from gateway.watching.watch import Watching
 from gateway.writing.api_keys import find_key
 
 GRAPHQL_CODES = (PARSE_FAILED, VALIDATION_FAILED, BAD_INPUT)
@@ -94,28 +100,41 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     credentials = Credentials(keys, settings)
     legacy_use = UsageReport(recorder.metrics)
     explorer = Explorer()
+    page = DeliveriesPage(PageConfig(explorer=GRAPHQL if settings.is_development else None))
     platform = Platform(settings)
-    links = links_of(settings)
     documents = Documents(schema._schema, settings, trusted_documents(settings))
-    page = explorer if settings.is_development else None
-    graphql_endpoint = GraphQL(documents, database, credentials, settings, page, platform, links)
+    streams = Streams(credentials, settings, recorder.metrics)
+    graphql_endpoint = GraphQL(
+        documents,
+        database,
+        credentials,
+        settings,
+        explorer if settings.is_development else None,
+        platform=platform,
+        links=links_of(settings),
+        watching=Watching(database, settings, recorder.metrics),
+        streams=streams,
+    )
     published = () if recorder.metrics is None or metrics_folder is None else (recorder.metrics.publish,)
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    async def lifespan(_app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
         try:
             await asyncio.to_thread(mask_text, "")  # makes its automaton, before a request waits for it
             credentials.has_keys = await make_ready(settings, database, keys)
             await credentials.open()
             if settings.is_development and credentials.has_keys:
                 explorer.config = await explorer_config(database, keys)
+                page.config = replace(page.config, api_key=explorer.config.api_key)
             async with (
                 periodically(credentials.last_used.write, legacy_use.report),
                 periodically(*published, interval=PUBLISHED_SECONDS),
+                beside(streams.watch_over()),
             ):
-                yield {ON_DRAIN: platform.drain}
+                yield {STREAMS: streams, ON_DRAIN: platform.drain}
         finally:
             platform.stop()
+            await streams.finish()
             await graphql_endpoint.writes.finish()
             await platform.close()
             for opened in {database, keys}:
@@ -140,22 +159,29 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     app.include_router(probes.router(database, keys, credentials))
     if recorder.metrics is not None:
         app.include_router(metrics.router(recorder.metrics))
-    if recorder.metrics is not None:
-        watch(recorder.metrics, database, documents)
-    if settings.is_development:
-        app.mount(ExplorerConfig().assets, explorer_assets())
-        app.router.routes.append(Route("/", lambda _: RedirectResponse("/graphql")))
+        watch(recorder.metrics, database, graphql_endpoint)
+    show_pages(app, settings, page)
 
+    sockets = WebSockets(graphql_endpoint, recorder, settings)
     layers = [
         Middleware(RequestRecorder, recorder, settings),
         Middleware(CrossSite, settings),
-        Middleware(ExactPath, GRAPHQL, graphql_endpoint),
+        Middleware(ExactPath, GRAPHQL, graphql_endpoint, sockets),
         Middleware(CachedCallerShortcut, credentials, history),
     ]
     if settings.cors_origins:
         layers.insert(1, cors(settings))
     app.layers = layers
     return app
+
+
+def show_pages(app: FastAPI, settings: HttpSettings, page: DeliveriesPage) -> None:
+    """What browsers are shown where the settings say so: the explorer's files, and the deliveries page at `/`."""
+    if settings.is_development:
+        app.mount(ExplorerConfig().assets, explorer_assets())
+    if settings.page:
+        app.mount(ASSETS_PATH, page_assets())
+        app.router.routes.append(Route("/", page.answer))
 
 
 def cors(settings: HttpSettings) -> Middleware:
@@ -216,9 +242,11 @@ async def explorer_config(database: Database, keys: Database) -> ExplorerConfig:
     return ExplorerConfig(api_key=DEMO_TOKEN, variables=ids)
 
 
-def trusted_documents(settings: DocumentSettings) -> Mapping[str, str]:
-    """The texts of the documents that may be asked for by their hash; `TrustedDocumentsUnreadable`."""
-    return NO_DOCUMENTS if settings.trusted_documents is None else read_manifest(settings.trusted_documents)
+def trusted_documents(settings: Settings) -> Mapping[str, str]:
+    """The texts of the documents that may be asked for by their hash, the page's own included;
+    `TrustedDocumentsUnreadable`."""
+    trusted = {} if settings.trusted_documents is None else read_manifest(settings.trusted_documents)
+    return {**trusted, **page_documents()} if settings.page else trusted
 
 
 def links_of(settings: LinkSettings) -> Links:
@@ -245,9 +273,12 @@ def recorder_of(settings: ObservabilitySettings, database: Database, metrics_fol
     )
 
 
-def watch(metrics: Metrics, database: Database, documents: Documents) -> None:
-    """Show the pool, the replicas and the caches of this process."""
-    pool, cache, statements = database.source.pool, documents.cache, database.statements
+def watch(metrics: Metrics, database: Database, endpoint: GraphQL) -> None:
+    """Show the pool, the replicas, the caches and the streams of this process."""
+    pool, cache, statements = database.source.pool, endpoint.documents.cache, database.statements
+    for transport in TRANSPORTS:
+        metrics.watch("gateway_streams", partial(endpoint.streams.count, transport), transport)
+    metrics.watch("gateway_watched_tables", endpoint.watching.__len__)
     metrics.watch("gateway_pool_size", lambda: pool.size)
     metrics.watch("gateway_pool_in_use", lambda: pool.in_use)
     metrics.watch("gateway_pool_waiting", lambda: pool.waiting)

@@ -233,13 +233,21 @@ class HttpSettings(Section):
         default=True,
         description="Whether GraphQL operations are answered by plans; the ordinary executor answers alike, slower.",
     )
+    page: bool = Field(
+        default_factory=by_profile(production=False, development=True),
+        description="Whether `/` shows browsers the deliveries page. Its documents are trusted by themselves.",
+    )
     deadline_seconds: float = Field(
         default_factory=by_profile(production=10.0, development=30.0),
         gt=0,
         description="How long a GraphQL request may run before it is answered with DEADLINE_EXCEEDED. Its body may "
         "take as long to arrive.",
     )
-    max_body_bytes: int = Field(default=262_144, ge=1, description="The largest body of a GraphQL request, in bytes.")
+    max_body_bytes: int = Field(
+        default=262_144,
+        ge=1,
+        description="The largest body of a GraphQL request, and the largest message of a WebSocket, in bytes.",
+    )
     rate_limit: float = Field(
         default_factory=by_profile(production=100.0, development=0.0),
         ge=0,
@@ -248,6 +256,9 @@ class HttpSettings(Section):
     )
     rate_limit_burst: float = Field(
         default=500.0, ge=1, description="How many GraphQL requests one credential may send at once."
+    )
+    websocket_init_seconds: float = Field(
+        default=3.0, gt=0, description="How long a WebSocket may take to send its `connection_init`."
     )
     draft_statuses: bool = Field(
         default=False,
@@ -275,6 +286,40 @@ class HttpSettings(Section):
     def sites(self) -> frozenset[str]:
         """The origins that browsers may send for; those that may read answers are among them."""
         return frozenset((*self.trusted_origins, *self.cors_origins))
+
+
+class StreamSettings(Section):
+    """How changes are watched, and how many streams of events are open."""
+
+    watch_seconds: float = Field(
+        default=1.0,
+        gt=0,
+        le=60,
+        description="How often a process looks for what changed in an organization, while anybody watches it.",
+    )
+    watch_window_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        le=600,
+        description="How much later than the time that it writes into a row a transaction may commit, and a watcher is "
+        "told of it exactly once, streams that are taken up again included.",
+    )
+    max_streams: int = Field(default=5_000, ge=1, description="How many streams of events a process keeps open.")
+    max_credential_streams: int = Field(
+        default=100, ge=1, description="How many streams of events one credential may have open in a process."
+    )
+    stream_backlog: int = Field(
+        default=1_000,
+        ge=1,
+        description="How many events a client may leave untaken until the next ones come, before its stream is ended "
+        "with SUBSCRIBER_TOO_SLOW.",
+    )
+    heartbeat_seconds: float = Field(
+        default=12.0,
+        gt=0,
+        description="After how many seconds without an event a stream sends a sign of life: fewer than proxies on the "
+        "way let a connection be idle.",
+    )
 
 
 class ServerSettings(Section):
@@ -425,6 +470,7 @@ class Settings(
     PlatformSettings,
     CredentialSettings,
     ServerSettings,
+    StreamSettings,
     HttpSettings,
     DocumentSettings,
     ObservabilitySettings,

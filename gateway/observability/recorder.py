@@ -10,6 +10,7 @@ from gateway.observability.request_log import AccessLog, log_slow
 from gateway.settings import ObservabilitySettings
 
 GONE = 499  # the status of a request whose client did not wait for the answer
+STREAMED = "subscription"
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
@@ -62,7 +63,9 @@ class Recorder:
         if record.status >= 400 and record.code == OK:
             record.code = CODE_OF_STATUS.get(record.status, "")
         if self.metrics is not None:
-            self.metrics.request(record.face, record.operation, record.planned, record.code, seconds)
+            # A stream's time is that until it begins: how long it lasts is up to its client.
+            taken = (record.begun or now) - record.started if record.kind == STREAMED else seconds
+            self.metrics.request(record.face, record.operation, record.planned, record.code, taken)
         if self.access_log is not None:
             self.access_log.write(record, seconds)
         if (record.begun or now) - record.started >= self.slow_seconds:

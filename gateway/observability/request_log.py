@@ -38,6 +38,7 @@ class RequestFields(msgspec.Struct, frozen=True, gc=False):
     rows: int
     bytes: int
     key: str
+    events: int | UnsetType
     trace_id: str | UnsetType
 
     @classmethod
@@ -57,6 +58,7 @@ class RequestFields(msgspec.Struct, frozen=True, gc=False):
             record.rows,
             record.bytes,
             record.key,
+            record.events or UNSET,
             UNSET if record.trace is None else record.trace.id,
         )
 

@@ -11,11 +11,9 @@ from gateway.database.engine import Database
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import batches
 from gateway.settings import Profile, Settings
-from gateway.viewer import READ
+from gateway.viewer import READ, REDELIVER
 from gateway.writing.api_keys import create_key
 from tests.support.rows import OURS, Rows, history
-
-SCOPE = "batches:redeliver"
 
 
 def ended(count: int = 1, organization: str = OURS) -> Rows:
@@ -33,7 +31,7 @@ async def acting(
     database: Database,
     database_url: str,
     platform_url: str | None,
-    scopes: tuple[str, ...] = (READ, SCOPE),
+    scopes: tuple[str, ...] = (READ, REDELIVER),
     organization: str = OURS,
     **values: Any,
 ) -> AsyncIterator[httpx.AsyncClient]:

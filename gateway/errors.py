@@ -5,8 +5,9 @@
     │   ├── InternalError                       500  INTERNAL_ERROR
     │   └── ClientError                         what a request did wrong
     │       ├── BadRequest                      400  BAD_REQUEST
-    │       │   └── BadCursor                   400  BAD_CURSOR
-    │       │       └── CursorTooOld            400  CURSOR_TOO_OLD
+    │       │   ├── BadCursor                   400  BAD_CURSOR
+    │       │   │   └── CursorTooOld            400  CURSOR_TOO_OLD
+    │       │   └── BadToken                    400  BAD_TOKEN
     │       ├── Unauthorized                    401  UNAUTHORIZED
     │       ├── PermissionDenied                403  PERMISSION_DENIED
     │       ├── EmailNotVerified                403  EMAIL_NOT_VERIFIED
@@ -24,7 +25,9 @@
     │       ├── UnreadableValue                 500  UNREADABLE_VALUE
     │       ├── Unavailable                     503  UNAVAILABLE
     │       │   ├── Overloaded                  503  OVERLOADED
-    │       │   └── KeysUnavailable             503  UNAVAILABLE
+    │       │   ├── KeysUnavailable             503  UNAVAILABLE
+    │       │   └── PlatformUnavailable         503  PLATFORM_UNAVAILABLE
+    │       ├── AnswerLost                      502  ANSWER_LOST
     │       ├── RateLimited                     429  RATE_LIMITED
     │       ├── SubscriberTooSlow               429  SUBSCRIBER_TOO_SLOW
     │       ├── CrossSiteRequest                403  CROSS_SITE_REQUEST
@@ -119,6 +122,10 @@ class BadCursor(BadRequest):
 
 class CursorTooOld(BadCursor):
     """So much has changed behind the cursor that a subscription cannot go on from there."""
+
+
+class BadToken(BadRequest):
+    """A token or a link that the gateway did not give, not to this viewer, not for this, or too long ago."""
 
 
 class Unauthorized(ClientError):
@@ -404,6 +411,16 @@ class KeysUnavailable(Unavailable):
 
     def __init__(self, message: str = "The keys that sign tokens cannot be read just now.") -> None:
         super().__init__(message)
+
+
+class PlatformUnavailable(Unavailable):
+    """The platform cannot be asked just now, and was not: nothing was sent to it, or it says that it took nothing."""
+
+
+class AnswerLost(ClientError):
+    """The platform was asked, and what it did is not known: its answer did not come, or was none."""
+
+    status = 502
 
 
 class InternalError(RequestFailed):

@@ -56,7 +56,10 @@ from gateway.http.rate_limit import RateLimiter
 from gateway.http.streams import Caller, Streams
 from gateway.http.writes import Writes
 from gateway.observability.record import exchange
-from gateway.schema.context import Context
+from gateway.platform.bulk import BulkRedeliveries
+from gateway.platform.client import Platform
+from gateway.platform.redelivery import Redeliveries
+from gateway.schema.context import Acting, Context, Links
 from gateway.viewer import READ
 from gateway.watching.watch import Watching
 
@@ -122,6 +125,8 @@ class GraphQL:
         limiter: RateLimiter,
         page: Callable[[Request], Response | None] | None = None,
         *,
+        platform: Platform | None = None,
+        links: Links | None = None,
         watching: Watching | None = None,
         streams: Streams | None = None,
     ) -> None:
@@ -134,6 +139,8 @@ class GraphQL:
         self.watching = Watching(database) if watching is None else watching
         self.streams = Streams(credentials) if streams is None else streams
         self.page = page
+        self.platform = platform
+        self.links = links
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         page = self.page(Request(scope, receive)) if self.page is not None else None
@@ -167,6 +174,8 @@ class GraphQL:
             prepared = self.prepare(asked, asker, reads_only=scope["method"] != "POST")
             if isinstance(prepared, Answer):
                 return self.refusal(prepared, head)
+            if prepared.operation.kind is OperationType.MUTATION:
+                context = context.for_writing(self.acting(context, authorization, deadline))
             if prepared.operation.kind is not OperationType.SUBSCRIPTION:
                 return await self.answer(receive, prepared, context, deadline, head)
             if head.stream is None:
@@ -256,7 +265,7 @@ class GraphQL:
         if prepared.operation.kind is not OperationType.MUTATION:
             work = execute_prepared(prepared, self.documents, context, deadline, plans=self.manners.plans)
             return await until_disconnect(receive, work, deadline)
-        work = execute_prepared(prepared, self.documents, context.for_writing(), plans=False)
+        work = execute_prepared(prepared, self.documents, context, plans=False)
         return await self.writes.run(receive, work, deadline)
 
     def encode(self, answer: Answer, media: str, headers: Pairs = ()) -> Reply:
@@ -286,7 +295,14 @@ class GraphQL:
             return Context(None, None)
         viewer = await self.credentials.authenticate(token_of(authorization), organization, deadline)
         viewer.require(READ)
-        return Context.of(viewer, self.database)
+        return Context.of(viewer, self.database, links=self.links)
+
+    def acting(self, context: Context, authorization: str | None, deadline: Deadline) -> Acting | None:
+        """What the viewer may have the platform do until the deadline."""
+        if self.platform is None or self.links is None or context.viewer is None:
+            return None
+        one = Redeliveries(self.platform, context.viewer, token_of(authorization))
+        return Acting(one, BulkRedeliveries(one, self.links.signer, deadline))
 
     async def body(self, receive: Receive, length: str) -> bytes:
         """The body of a POST, which must be small, and here in time."""

@@ -18,6 +18,7 @@ from gateway.http.streams import Streams
 from gateway.http.websocket import WebSocketProtocol
 from gateway.settings import Settings
 
+ON_DRAIN = "on_drain"  # of the state that the app shares with its server: what to call when the draining begins
 CLOSE = (b"connection", b"close")
 LOOPBACK = ["127.0.0.1", "::1"]
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -106,6 +107,7 @@ class DrainingServer(uvicorn.Server):
 
     def _drain(self) -> None:
         self.lifespan.state[STOPPING] = True
+        self.lifespan.state[ON_DRAIN]()
         self.config.encoded_headers = [*self.config.encoded_headers, CLOSE]
         self.server_state.default_headers = [*self.server_state.default_headers, CLOSE]
 

@@ -86,6 +86,8 @@ FAMILIES = {
         Family("gateway_cache_entries", "What a cache holds.", ("cache",)),
         Family("gateway_cache_hits_total", "What was found in a cache.", ("cache",)),
         Family("gateway_cache_misses_total", "What was not found in a cache.", ("cache",)),
+        Family("gateway_redeliveries_total", "Redeliveries asked for, by what came of them.", ("outcome",)),
+        Family("gateway_redelivery_seconds", "How long redeliveries took.", (), REQUEST_BUCKETS),
         Family("gateway_worker_restarts_total", "Workers that died and were replaced."),
     )
 }
@@ -170,6 +172,14 @@ class Metrics(Collector):
     def legacy(self, key: str) -> None:
         """Count a request to the REST endpoint by a key's id."""
         self._values[self._cell("gateway_legacy_requests_total", self._bounded(self._keys, key))] += 1
+
+    def redelivery(self, outcome: str, seconds: float) -> None:
+        """Count a redelivery; `outcome` is one of a few words."""
+        values = self._values
+        values[self._cell("gateway_redeliveries_total", outcome)] += 1
+        histogram = self._histogram("gateway_redelivery_seconds")
+        values[histogram + bisect_left(REQUEST_BUCKETS, seconds)] += 1
+        values[histogram - 1] += seconds
 
     def watch(self, name: str, read: Callable[[], float], *labels: str) -> None:
         """Show a number that somebody else keeps, read when it is asked for."""

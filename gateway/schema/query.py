@@ -17,6 +17,7 @@ from gateway.schema.inputs import (
     CallbackDeliveryOrderField,
     OrderDirection,
 )
+from gateway.schema.mutation import Mutation
 from gateway.schema.nodes import NODES, Node, loaded_node, loaded_nodes
 from gateway.schema.scalars import CONFIG
 from gateway.schema.statistics import CallbackStats
@@ -84,7 +85,9 @@ class Query:
     )
 
 
-schema = strawberry.Schema(query=Query, subscription=Subscription, types=list(NODES.values()), config=CONFIG)
+schema = strawberry.Schema(
+    query=Query, mutation=Mutation, subscription=Subscription, types=list(NODES.values()), config=CONFIG
+)
 SCHEMA = core_schema(schema)
 
 

@@ -5,7 +5,7 @@ The object of an event is a `Change`, which all who watch it share; its node is 
 
 from collections.abc import AsyncGenerator
 from datetime import datetime
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import strawberry
 
@@ -25,6 +25,7 @@ from gateway.schema.types import (
     show_enum,
 )
 from gateway.watching.change import ChangeKind
+from gateway.watching.watch import Watch
 
 AttemptsKept = Annotated[
     CallbackAttemptFilter | None, strawberry.argument(description="Which attempts to keep; all if left out.")
@@ -48,6 +49,11 @@ show_enum(
         "COMPLETED": "The delivery succeeded or was given up.",
     },
 )
+
+
+def shown(watch: Watch) -> AsyncGenerator[Any]:
+    """What a resolver returns: changes, which are objects of the types below as they are."""
+    return cast("AsyncGenerator[Any]", watch)
 
 
 def attempt_by_id(columns: frozenset[Wanted]) -> RowById:
@@ -93,9 +99,7 @@ class Subscription:
         filter: DeliveriesKept = None,  # noqa: A002
         after: After = None,
     ) -> AsyncGenerator[CallbackDeliveryChange]:
-        return cast(
-            "AsyncGenerator[CallbackDeliveryChange]", await info.context.watch(batch_callback_deliveries, filter, after)
-        )
+        return shown(await info.context.watch(batch_callback_deliveries, filter, after))
 
     @strawberry.subscription(description="The organization's attempts that are made, from now on.")
     async def callback_attempts(
@@ -104,10 +108,7 @@ class Subscription:
         filter: AttemptsKept = None,  # noqa: A002
         after: After = None,
     ) -> AsyncGenerator[CallbackAttemptChange]:
-        return cast(
-            "AsyncGenerator[CallbackAttemptChange]",
-            await info.context.watch(batch_callback_delivery_attempts, filter, after),
-        )
+        return shown(await info.context.watch(batch_callback_delivery_attempts, filter, after))
 
     @strawberry.subscription(description="One delivery, each time that it changes, from now on.")
     async def callback_delivery(
@@ -117,6 +118,4 @@ class Subscription:
         after: After = None,
     ) -> AsyncGenerator[CallbackDeliveryChange]:
         one = CallbackDeliveryFilter(id=IdFilter(eq=canonical_id(id)))
-        return cast(
-            "AsyncGenerator[CallbackDeliveryChange]", await info.context.watch(batch_callback_deliveries, one, after)
-        )
+        return shown(await info.context.watch(batch_callback_deliveries, one, after))

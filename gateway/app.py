@@ -47,7 +47,8 @@ from gateway.reading.masking import mask_text
 from gateway.reading.pages import Order, Slice
 from gateway.reading.questions import PageOf
 from gateway.reading.reader import Reader
-from gateway.rest import endpoint, envelope, redelivery
+from gateway.rest import endpoint, envelope, exports, redelivery
+from gateway.rest.downloads import Downloads
 from gateway.rest.endpoint import TAGS, CachedCallerShortcut, HistoryResponder, UsageReport
 from gateway.schema.context import Links
 from gateway.schema.query import schema
@@ -99,6 +100,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     platform = Platform(settings)
     links = links_of(settings)
     graphql_endpoint = graphql(settings, database, credentials, explorer, platform, links)
+    downloads = Downloads(settings.exports_at_once, settings.exports_per_credential)
     published = () if recorder.metrics is None or metrics_folder is None else (recorder.metrics.publish,)
 
     @asynccontextmanager
@@ -138,11 +140,13 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     app.include_router(endpoint.router(credentials, history))
     if not platform.is_off:
         app.include_router(redelivery.router(credentials, platform, database, graphql_endpoint.writes))
+    app.include_router(exports.router(credentials, database, downloads, links))
     app.include_router(probes.router(database, keys, credentials))
     if recorder.metrics is not None:
         app.include_router(metrics.router(recorder.metrics))
     if recorder.metrics is not None:
         watch(recorder.metrics, database, graphql_endpoint.documents)
+        recorder.metrics.watch("gateway_exports_under_way", lambda: downloads.under_way)
     if settings.is_development:
         app.mount(ExplorerConfig().assets, explorer_assets())
         app.router.routes.append(Route("/", lambda _: RedirectResponse("/graphql")))

@@ -6,6 +6,7 @@
     │   └── ClientError                         what a request did wrong
     │       ├── BadRequest                      400  BAD_REQUEST
     │       │   ├── BadCursor                   400  BAD_CURSOR
+    │       │   │   └── CursorTooOld            400  CURSOR_TOO_OLD
     │       │   └── BadToken                    400  BAD_TOKEN
     │       ├── Unauthorized                    401  UNAUTHORIZED
     │       ├── PermissionDenied                403  PERMISSION_DENIED
@@ -28,6 +29,7 @@
     │       │   └── PlatformUnavailable         503  PLATFORM_UNAVAILABLE
     │       ├── AnswerLost                      502  ANSWER_LOST
     │       ├── RateLimited                     429  RATE_LIMITED
+    │       ├── SubscriberTooSlow               429  SUBSCRIBER_TOO_SLOW
     │       ├── CrossSiteRequest                403  CROSS_SITE_REQUEST
     │       ├── PersistedQueryNotFound          400  PERSISTED_QUERY_NOT_FOUND
     │       ├── PersistedQueryHashMismatch      400  PERSISTED_QUERY_HASH_MISMATCH
@@ -49,6 +51,7 @@
     │           ├── VariableLimitExceeded       400  VARIABLE_LIMIT_EXCEEDED
     │           ├── CostLimitExceeded           400  COST_LIMIT_EXCEEDED
     │           ├── ErrorLimitExceeded          400  ERROR_LIMIT_EXCEEDED
+    │           ├── StreamLimitExceeded         429  STREAM_LIMIT_EXCEEDED
     │           ├── RequestTimeout              408  REQUEST_TIMEOUT
     │           └── DeadlineExceeded            504  DEADLINE_EXCEEDED
     └── OperatorError                           exit 1: one line on stderr
@@ -115,6 +118,10 @@ class BadRequest(ClientError):
 
 class BadCursor(BadRequest):
     """A cursor that the list it is passed to did not give."""
+
+
+class CursorTooOld(BadCursor):
+    """So much has changed behind the cursor that a subscription cannot go on from there."""
 
 
 class BadToken(BadRequest):
@@ -225,6 +232,12 @@ class RateLimited(ClientError):
         """The code, and how long to wait."""
         known = super().extensions
         return known if self.retry_after is None else {**known, "retryAfter": self.retry_after}
+
+
+class SubscriberTooSlow(ClientError):
+    """A client takes the events of a stream more slowly than they come."""
+
+    status = 429
 
 
 class CrossSiteRequest(ClientError):
@@ -341,6 +354,12 @@ class CostLimitExceeded(LimitExceeded):
 
 class ErrorLimitExceeded(LimitExceeded):
     """There are more errors than are reported."""
+
+
+class StreamLimitExceeded(LimitExceeded):
+    """There are too many streams: of one credential, or of the whole process."""
+
+    status = 429
 
 
 class RequestTimeout(LimitExceeded):

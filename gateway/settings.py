@@ -112,6 +112,10 @@ class Settings(BaseSettings):
         default=Profile.PRODUCTION,
         description="`production`, or `development`, which opens introspection, the explorer and suggestions.",
     )
+    page: bool = Field(
+        default_factory=by_profile(production=False, development=True),
+        description="Whether `/` shows browsers the deliveries page. Its documents are trusted by themselves.",
+    )
     log_level: LogLevel = Field(
         default="INFO", description="The least severe level that is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL."
     )
@@ -141,7 +145,11 @@ class Settings(BaseSettings):
         description="The largest head of a request, which is its address and its headers, in bytes; of a GET, the "
         "address holds the document.",
     )
-    max_body_bytes: int = Field(default=262_144, ge=1, description="The largest body of a GraphQL request, in bytes.")
+    max_body_bytes: int = Field(
+        default=262_144,
+        ge=1,
+        description="The largest body of a GraphQL request, and the largest message of a WebSocket, in bytes.",
+    )
     max_document_length: int = Field(default=50_000, ge=1, description="The longest GraphQL document, in characters.")
     max_tokens: int = Field(
         default=3_000, ge=1, description="How many tokens a GraphQL document may have, and how many lines."
@@ -232,6 +240,38 @@ class Settings(BaseSettings):
         ge=1,
         description="How many characters of document text are remembered. A checked document takes 100 to 300 bytes of "
         "memory for each.",
+    )
+    watch_seconds: float = Field(
+        default=1.0,
+        gt=0,
+        le=60,
+        description="How often a process looks for what changed in an organization, while anybody watches it.",
+    )
+    watch_window_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        le=600,
+        description="How much later than the time that it writes into a row a transaction may commit, and a watcher is "
+        "told of it exactly once, streams that are taken up again included.",
+    )
+    max_streams: int = Field(default=5_000, ge=1, description="How many streams of events a process keeps open.")
+    max_credential_streams: int = Field(
+        default=100, ge=1, description="How many streams of events one credential may have open in a process."
+    )
+    stream_backlog: int = Field(
+        default=1_000,
+        ge=1,
+        description="How many events a client may leave untaken until the next ones come, before its stream is ended "
+        "with SUBSCRIBER_TOO_SLOW.",
+    )
+    heartbeat_seconds: float = Field(
+        default=12.0,
+        gt=0,
+        description="After how many seconds without an event a stream sends a sign of life: fewer than proxies on the "
+        "way let a connection be idle.",
+    )
+    websocket_init_seconds: float = Field(
+        default=3.0, gt=0, description="How long a WebSocket may take to send its `connection_init`."
     )
     trusted_documents: Path | None = Field(
         default=None,

@@ -99,8 +99,7 @@ def postgres_url() -> Iterator[str]:
     """A migrated PostgreSQL database of this process's own: tests run in several."""
     name = f"gateway_test_{uuid4().hex}"
     try:
-        asyncio.run(administer(f'CREATE DATABASE "{name}"'))
-        asyncio.run(administer(f'ALTER DATABASE "{name}" SET synchronous_commit = off'))
+        asyncio.run(administer(f'CREATE DATABASE "{name}"', f'ALTER DATABASE "{name}" SET synchronous_commit = off'))
     except (OSError, asyncpg.PostgresError) as reason:
         lacking(f"PostgreSQL does not answer at GATEWAY_TEST_POSTGRES_URL, where databases may be created: {reason}")
     url = postgres_database(name)
@@ -179,10 +178,11 @@ async def migrated(url: str) -> None:
     await database.close()
 
 
-async def administer(statement: str) -> None:
-    """Run a statement on the test server outside any transaction."""
+async def administer(*statements: str) -> None:
+    """Run statements on the test server, each outside any transaction."""
     connection: Any = await asyncpg.connect(shared_server())
     try:
-        await connection.execute(statement)
+        for statement in statements:
+            await connection.execute(statement)
     finally:
         await connection.close()

@@ -42,9 +42,9 @@ class LatestOfBatch:
 
     where: CallbackDeliveryFilter
 
-    def parameterised(self, scope: Visibility) -> tuple["LatestOfBatch", FilterValues]:
+    def parameterised(self, scope: Visibility, name: str = "where") -> tuple["LatestOfBatch", FilterValues]:
         """The same with parameters in the place of values."""
-        where, values = self.where.parameterised(scope)
+        where, values = self.where.parameterised(scope, name)
         return LatestOfBatch(where), values
 
     def conditions(self, scope: Visibility) -> Conditions:

@@ -7,15 +7,18 @@ from typing import Any
 
 import msgspec
 import strawberry
+from sqlalchemy import Table
 
 from gateway.database.engine import Database
 from gateway.errors import Unauthorized
 from gateway.platform.bulk import BulkRedeliveries
 from gateway.platform.redelivery import Redeliveries
+from gateway.reading.filters import Filter
 from gateway.reading.masking import is_soon
 from gateway.reading.reader import Reader
 from gateway.signing import Signer
 from gateway.viewer import READ_SECRETS, Viewer
+from gateway.watching.watch import Watch, Watching
 
 
 class Links(msgspec.Struct, frozen=True):
@@ -35,7 +38,8 @@ class Acting(msgspec.Struct, frozen=True):
 class Context(msgspec.Struct, frozen=True):
     """Who asks, and the reader of their organization. Both None where a request without a credential is let in.
 
-    `writes` is true while a mutation is executed, which may be `acting`.
+    `writes` is true while a mutation is executed, which may be `acting`. Subscriptions watch by `watching`; a client
+    that takes up a stream where it was cut says in `last_seen` which event was the last.
     """
 
     viewer: Viewer | None
@@ -43,6 +47,8 @@ class Context(msgspec.Struct, frozen=True):
     writes: bool = False
     links: Links | None = None
     acting: Acting | None = None
+    watching: Watching | None = None
+    last_seen: str | None = None
 
     @classmethod
     def of(
@@ -51,6 +57,17 @@ class Context(msgspec.Struct, frozen=True):
         """The context of one request of a viewer, at some instant or else now."""
         sees_secrets = READ_SECRETS in viewer.scopes
         return cls(viewer, Reader(database, viewer.organization_id, now, sees_secrets=sees_secrets), links=links)
+
+    def for_watching(self, watching: Watching, last_seen: str | None) -> "Context":
+        """The context of a subscription."""
+        return msgspec.structs.replace(self, watching=watching, last_seen=last_seen)
+
+    async def watch(self, table: Table, where: Filter | None, after: str | None) -> Watch:
+        """What changes of the rows that a filter keeps, behind a cursor or from now on; `Unauthorized`."""
+        scope = self.reader.scope
+        if self.watching is None:
+            raise RuntimeError("only subscriptions watch")
+        return await self.watching.watch(scope, table, where, self.last_seen or after)
 
     def for_writing(self, acting: Acting | None = None) -> "Context":
         """The context of a mutation, which reads what it has written."""

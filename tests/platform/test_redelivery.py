@@ -247,7 +247,7 @@ async def test_who_acts_for_another_may_only_read(
     await store(database, ended())
     caplog.set_level(logging.INFO, "audit")
     issuer = Issuer()
-    tokens = {"jwt_public_key": issuer.pem, "jwt_issuer": ISSUER, "jwt_audience": AUDIENCE}
+    tokens: dict[str, Any] = {"jwt_public_key": issuer.pem, "jwt_issuer": ISSUER, "jwt_audience": AUDIENCE}
     claims = {"org_id": OURS, "scope": f"{READ} {REDELIVER}"}
     async with (
         platform_over(database) as platform,
@@ -270,7 +270,7 @@ async def test_only_trusted_documents_ask_where_others_are_refused(
 ) -> None:
     manifest = tmp_path / "persisted.json"
     manifest.write_text("{}")
-    trusted = {"trusted_documents": manifest, "trusted_documents_only": True}
+    trusted: dict[str, Any] = {"trusted_documents": manifest, "trusted_documents_only": True}
     async with (
         platform_over(database) as platform,
         acting(database, database_url, platform.url, **trusted) as client,

@@ -135,6 +135,7 @@ async def by_the_database(url: str) -> float | None:
     """Seconds that the database's own tool takes for the same columns of the same rows as CSV."""
     columns = ", ".join(FIELDS.values())
     query = f"SELECT {columns} FROM batch_callback_deliveries WHERE org_id = '{OURS}' ORDER BY created_at DESC, id DESC"
+    command: tuple[str, ...]
     if url.startswith("sqlite"):
         command = ("sqlite3", "-csv", url.split(":///")[1], query)
     else:

@@ -41,14 +41,14 @@ async def fill(database: Database, batches: int) -> None:
           '{{"customer": {{"tier": "gold"}}}}', {time("n * 60")}, {time("n * 60 + 30")} FROM series""",
         f"""INSERT INTO batch_callback_deliveries
           (id, org_id, batch_id, callback_url, callback_host, event, is_automatic, status_code,
-           failure_reason_code, attempt_count, max_attempts, next_attempt_at, created_at, completed_at)
+           failure_reason_code, attempt_count, max_attempts, next_attempt_at, created_at, updated_at, completed_at)
         {SERIES[kind].format(count=2 * batches)}
         SELECT {id_(0xDE, "n")}, {organization.format(batch=of_delivery)}, {id_(0xBA, of_delivery)},
           'https://host-' || (n % 50) || '.example/hook', 'host-' || (n % 50) || '.example',
           CASE WHEN n % 40 = 0 THEN 'batch.failed' ELSE 'batch.succeeded' END, n % 2 = 0,
           CASE WHEN n % 100 = 0 THEN 'retrying' WHEN n % 20 = 1 THEN 'failed' ELSE 'delivered' END,
           CASE WHEN n % 100 = 0 THEN 'timeout' WHEN n % 20 = 1 THEN 'http_5xx' END, 1 + n % 3, 5,
-          CASE WHEN n % 100 = 0 THEN {time("n * 30 + 3600")} END, {time("n * 30")},
+          CASE WHEN n % 100 = 0 THEN {time("n * 30 + 3600")} END, {time("n * 30")}, {time("n * 30 + 5")},
           CASE WHEN n % 100 <> 0 THEN {time("n * 30 + 5")} END FROM series""",
         f"""INSERT INTO batch_callback_delivery_attempts (id, org_id, delivery_id, attempt_number, status_code,
           response_time_ms, error_message, created_at)

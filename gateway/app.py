@@ -2,8 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import RedirectResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -23,11 +23,11 @@ from gateway.database.replicas import Replicas
 from gateway.database.required import KEYS, missing
 from gateway.database.tables import batch_callback_deliveries
 from gateway.errors import SchemaBehind, TelemetryMissing, UnsafeSettings
-from gateway.execution.documents import NO_DOCUMENTS, PARSE_FAILED, VALIDATION_FAILED, Documents, read_manifest
+from gateway.execution.documents import PARSE_FAILED, VALIDATION_FAILED, Documents, read_manifest
 from gateway.execution.limits import Limits
 from gateway.execution.run import BAD_INPUT
 from gateway.http import metrics, probes
-from gateway.http.background import periodically
+from gateway.http.background import beside, periodically
 from gateway.http.credentials import Credentials
 from gateway.http.explorer import Explorer, ExplorerConfig
 from gateway.http.explorer import assets as explorer_assets
@@ -35,20 +35,32 @@ from gateway.http.graphql import GRAPHQL_PATH as GRAPHQL
 from gateway.http.graphql import GraphQL, Manners
 from gateway.http.middleware import CrossSite, ExactPath, RequestRecorder
 from gateway.http.rate_limit import RateLimiter
+from gateway.http.server import ON_DRAIN
+from gateway.http.streams import STATE as STREAMS
+from gateway.http.streams import StreamLimits, Streams
 from gateway.http.tokens import tokens_of
+from gateway.http.websocket import WebSockets
 from gateway.observability import configure_logging
-from gateway.observability.metrics import PUBLISHED_SECONDS, Metrics
+from gateway.observability.metrics import PUBLISHED_SECONDS, TRANSPORTS, Metrics
 from gateway.observability.recorder import Recorder
+from gateway.observability.request_log import AccessLog
+from gateway.page import ASSETS_PATH, DeliveriesPage, PageConfig, page_assets
+from gateway.page import documents as page_documents
+from gateway.platform.client import Platform
 from gateway.reading.filters import CallbackDeliveryFilter, TextFilter
 from gateway.reading.health import FAILED
 from gateway.reading.masking import mask_text
 from gateway.reading.pages import Order, Slice
 from gateway.reading.questions import PageOf
 from gateway.reading.reader import Reader
-from gateway.rest import endpoint, envelope
+from gateway.rest import endpoint, envelope, redelivery
 from gateway.rest.endpoint import TAGS, CachedCallerShortcut, HistoryResponder, UsageReport
+from gateway.schema.context import Links
 from gateway.schema.query import schema
 from gateway.settings import Settings
+from gateway.signing import Signer
+from gateway.watching.feed import Pace
+from gateway.watching.watch import Watching
 from gateway.writing.api_keys import find_key
 
 GRAPHQL_CODES = (PARSE_FAILED, VALIDATION_FAILED, BAD_INPUT)
@@ -92,27 +104,35 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     credentials = Credentials(keys, tokens_of(settings), settings.credential_cache_seconds)
     legacy_use = UsageReport(recorder.metrics)
     explorer = Explorer()
+    page = DeliveriesPage(PageConfig(explorer=GRAPHQL if settings.is_development else None))
+    platform = Platform(settings)
+    graphql_endpoint = graphql(settings, database, credentials, explorer, platform, recorder.metrics)
+    streams = graphql_endpoint.streams
     published = () if recorder.metrics is None or metrics_folder is None else (recorder.metrics.publish,)
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
         try:
             await asyncio.to_thread(mask_text, "")  # makes its automaton, before a request waits for it
             credentials.has_keys = await make_ready(settings, database, keys)
             await credentials.open()
             if settings.is_development and credentials.has_keys:
                 explorer.config = await explorer_config(database, keys)
+                page.config = replace(page.config, api_key=explorer.config.api_key)
             async with (
                 periodically(credentials.last_used.write, legacy_use.report),
                 periodically(*published, interval=PUBLISHED_SECONDS),
+                beside(streams.watch_over()),
             ):
-                yield
+                yield {STREAMS: streams, ON_DRAIN: platform.drain}
         finally:
+            platform.stop()
+            await streams.finish()
             await graphql_endpoint.writes.finish()
+            await platform.close()
             for opened in {database, keys}:
                 await opened.close()
-            if recorder.traces is not None:
-                recorder.traces.close()
+            recorder.close()
 
     app = Application(
         title="Callback gateway",
@@ -127,20 +147,25 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     envelope.install(app)
     history = HistoryResponder(database, legacy_use, settings.deadline_seconds, by_column=settings.plans)
     app.include_router(endpoint.router(credentials, history))
+    if not platform.is_off:
+        app.include_router(redelivery.router(credentials, platform, database, graphql_endpoint.writes))
     app.include_router(probes.router(database, keys, credentials))
     if recorder.metrics is not None:
         app.include_router(metrics.router(recorder.metrics))
-    graphql_endpoint = graphql(settings, database, credentials, explorer)
     if recorder.metrics is not None:
-        watch(recorder.metrics, database, graphql_endpoint.documents)
+        watch(recorder.metrics, database, graphql_endpoint)
     if settings.is_development:
         app.mount(ExplorerConfig().assets, explorer_assets())
-        app.router.routes.append(Route("/", lambda _: RedirectResponse("/graphql")))
+    if settings.page:
+        app.mount(ASSETS_PATH, page_assets())
+        app.router.routes.append(Route("/", page.answer))
 
+    trusted = (*settings.trusted_origins, *settings.cors_origins)
+    sockets = WebSockets(graphql_endpoint, recorder, trusted, settings.websocket_init_seconds)
     layers = [
         Middleware(RequestRecorder, recorder, settings.deadline_seconds),
-        Middleware(CrossSite, (*settings.trusted_origins, *settings.cors_origins)),
-        Middleware(ExactPath, GRAPHQL, graphql_endpoint),
+        Middleware(CrossSite, trusted),
+        Middleware(ExactPath, GRAPHQL, graphql_endpoint, sockets),
         Middleware(CachedCallerShortcut, credentials, history),
     ]
     if settings.cors_origins:
@@ -216,13 +241,27 @@ async def explorer_config(database: Database, keys: Database) -> ExplorerConfig:
     return ExplorerConfig(api_key=DEMO_TOKEN, variables=ids)
 
 
-def graphql(settings: Settings, database: Database, credentials: Credentials, explorer: Explorer) -> GraphQL:
+def links_of(settings: Settings) -> Links:
+    """What signs links and tokens."""
+    secret = settings.signing_secret
+    return Links(Signer(None if secret is None else secret.get_secret_value()), settings.export_link_seconds)
+
+
+def graphql(
+    settings: Settings,
+    database: Database,
+    credentials: Credentials,
+    explorer: Explorer,
+    platform: Platform,
+    metrics: Metrics | None,
+) -> GraphQL:
     """The GraphQL endpoint with its limits, and the explorer in its place for browsers in development."""
+    trusted = {} if settings.trusted_documents is None else read_manifest(settings.trusted_documents)
     documents = Documents(
         schema._schema,
         introspection=settings.is_development,
         limits=limits_of(settings),
-        trusted=NO_DOCUMENTS if settings.trusted_documents is None else read_manifest(settings.trusted_documents),
+        trusted={**trusted, **page_documents()} if settings.page else trusted,
         trusted_only=settings.trusted_documents_only,
         cache_size=settings.document_cache_size,
         cache_length=settings.document_cache_length,
@@ -236,7 +275,20 @@ def graphql(settings: Settings, database: Database, credentials: Credentials, ex
         plans=settings.plans,
     )
     limiter = RateLimiter(settings.rate_limit, settings.rate_limit_burst)
-    return GraphQL(documents, database, credentials, manners, limiter, explorer if settings.is_development else None)
+    pace = Pace(settings.watch_seconds, settings.watch_window_seconds, settings.stream_backlog)
+    limits = StreamLimits(settings.max_credential_streams, settings.max_streams, settings.heartbeat_seconds)
+    return GraphQL(
+        documents,
+        database,
+        credentials,
+        manners,
+        limiter,
+        explorer if settings.is_development else None,
+        platform=platform,
+        links=links_of(settings),
+        watching=Watching(database, pace, metrics),
+        streams=Streams(credentials, limits, metrics),
+    )
 
 
 def recorder_of(settings: Settings, database: Database, metrics_folder: Path | None) -> Recorder:
@@ -252,14 +304,17 @@ def recorder_of(settings: Settings, database: Database, metrics_folder: Path | N
     return Recorder(
         Metrics(metrics_folder, GRAPHQL_CODES) if settings.metrics else None,
         traces,
-        access_log=settings.access_log,
+        AccessLog(settings.log_format) if settings.access_log else None,
         slow_seconds=settings.slow_seconds,
     )
 
 
-def watch(metrics: Metrics, database: Database, documents: Documents) -> None:
-    """Show the pool, the replicas and the caches of this process."""
-    pool, cache, statements = database.source.pool, documents.cache, database.statements
+def watch(metrics: Metrics, database: Database, endpoint: GraphQL) -> None:
+    """Show the pool, the replicas, the caches and the streams of this process."""
+    pool, cache, statements = database.source.pool, endpoint.documents.cache, database.statements
+    for transport in TRANSPORTS:
+        metrics.watch("gateway_streams", partial(endpoint.streams.count, transport), transport)
+    metrics.watch("gateway_watched_tables", endpoint.watching.__len__)
     metrics.watch("gateway_pool_size", lambda: pool.size)
     metrics.watch("gateway_pool_in_use", lambda: pool.in_use)
     metrics.watch("gateway_pool_waiting", lambda: pool.waiting)

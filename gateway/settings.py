@@ -7,11 +7,12 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 T = TypeVar("T")
 ORIGIN = re.compile(r"https?://[^/?#@\s]+")
+ENDPOINT = re.compile(r"https?://[^/?#@\s]+(?:/[^?#@\s]*)?")
 
 
 class Profile(StrEnum):
@@ -51,6 +52,12 @@ def _network(value: str) -> str:
 
 def _upper(value: Any) -> Any:
     return value.upper() if isinstance(value, str) else value
+
+
+def _endpoint(value: str) -> str:
+    if not ENDPOINT.fullmatch(value):
+        raise ValueError("expected an address such as https://api.example, without parameters and credentials")
+    return value.rstrip("/")
 
 
 LogFormat = Literal["text", "json"]
@@ -105,6 +112,10 @@ class Settings(BaseSettings):
         default=Profile.PRODUCTION,
         description="`production`, or `development`, which opens introspection, the explorer and suggestions.",
     )
+    page: bool = Field(
+        default_factory=by_profile(production=False, development=True),
+        description="Whether `/` shows browsers the deliveries page. Its documents are trusted by themselves.",
+    )
     log_level: LogLevel = Field(
         default="INFO", description="The least severe level that is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL."
     )
@@ -134,7 +145,11 @@ class Settings(BaseSettings):
         description="The largest head of a request, which is its address and its headers, in bytes; of a GET, the "
         "address holds the document.",
     )
-    max_body_bytes: int = Field(default=262_144, ge=1, description="The largest body of a GraphQL request, in bytes.")
+    max_body_bytes: int = Field(
+        default=262_144,
+        ge=1,
+        description="The largest body of a GraphQL request, and the largest message of a WebSocket, in bytes.",
+    )
     max_document_length: int = Field(default=50_000, ge=1, description="The longest GraphQL document, in characters.")
     max_tokens: int = Field(
         default=3_000, ge=1, description="How many tokens a GraphQL document may have, and how many lines."
@@ -226,6 +241,38 @@ class Settings(BaseSettings):
         description="How many characters of document text are remembered. A checked document takes 100 to 300 bytes of "
         "memory for each.",
     )
+    watch_seconds: float = Field(
+        default=1.0,
+        gt=0,
+        le=60,
+        description="How often a process looks for what changed in an organization, while anybody watches it.",
+    )
+    watch_window_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        le=600,
+        description="How much later than the time that it writes into a row a transaction may commit, and a watcher is "
+        "told of it exactly once, streams that are taken up again included.",
+    )
+    max_streams: int = Field(default=5_000, ge=1, description="How many streams of events a process keeps open.")
+    max_credential_streams: int = Field(
+        default=100, ge=1, description="How many streams of events one credential may have open in a process."
+    )
+    stream_backlog: int = Field(
+        default=1_000,
+        ge=1,
+        description="How many events a client may leave untaken until the next ones come, before its stream is ended "
+        "with SUBSCRIBER_TOO_SLOW.",
+    )
+    heartbeat_seconds: float = Field(
+        default=12.0,
+        gt=0,
+        description="After how many seconds without an event a stream sends a sign of life: fewer than proxies on the "
+        "way let a connection be idle.",
+    )
+    websocket_init_seconds: float = Field(
+        default=3.0, gt=0, description="How long a WebSocket may take to send its `connection_init`."
+    )
     trusted_documents: Path | None = Field(
         default=None,
         description="A manifest of documents to ask for by their hash: Relay's `persisted.json` or Apollo's.",
@@ -293,6 +340,60 @@ class Settings(BaseSettings):
         description="The scopes of each role in a token's `organizations`, as JSON: "
         '`{"admin": ["batches:read"]}`. A role that is not here is refused.',
     )
+    platform_url: Annotated[str, AfterValidator(_endpoint)] | None = Field(
+        default=None,
+        description="The platform's API, such as `https://api.example`, which is asked to deliver callbacks again. "
+        "Without it, redelivery is off.",
+    )
+    platform_credential: SecretStr | None = Field(
+        default=None,
+        description="A credential of the gateway's own at the platform, sent as `Authorization: Bearer` in the place "
+        "of the viewer's. `X-Organization-Id` names the viewer's organization either way.",
+    )
+    platform_scope: str = Field(
+        default="batches:redeliver",
+        min_length=1,
+        description="The scope that a viewer needs to have callbacks delivered again.",
+    )
+    platform_connect_seconds: float = Field(
+        default=2.0, gt=0, description="How long a connection to the platform may take."
+    )
+    platform_answer_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        description="How long the platform may take to answer. What it does after that is looked up in the rows.",
+    )
+    platform_look_seconds: float = Field(
+        default=1.0,
+        ge=0,
+        le=60,
+        description="How long the rows are looked at where the platform's answer was lost before it is told unknown.",
+    )
+    platform_rate: float = Field(
+        default=10.0,
+        ge=0,
+        description="How many redeliveries a second one process asks the platform for; 0 means any number.",
+    )
+    platform_at_once: int = Field(
+        default=4, ge=1, description="How many redeliveries one process asks the platform for at a time."
+    )
+    platform_most: int = Field(
+        default=100, ge=1, le=500, description="How many batches one `redeliverCallbacks` may be for."
+    )
+    signing_secret: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="The secret that signs links to exports and the tokens of dry runs. Gateways behind one balancer "
+        "need the same one; without it, each start of a gateway makes its own.",
+    )
+
+    export_link_seconds: float = Field(
+        default=300.0, gt=0, le=86_400, description="How long a link to an export is good for beginning a download."
+    )
+    exports_per_credential: int = Field(
+        default=2, ge=1, description="How many exports one credential may have under way in one process."
+    )
+    exports_at_once: int = Field(default=8, ge=1, description="How many exports one process has under way.")
 
     @property
     def is_development(self) -> bool:

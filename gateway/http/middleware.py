@@ -86,16 +86,18 @@ class RequestRecorder:
 
 
 class ExactPath:
-    """Leads one address straight to what answers there, before anything else looks at the request."""
+    """Leads one address straight to what answers there, before anything else looks at the request: the endpoint, and
+    `sockets` for WebSockets."""
 
-    def __init__(self, app: ASGIApp, path: str, endpoint: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, path: str, endpoint: ASGIApp, sockets: ASGIApp | None = None) -> None:
         self.app = app
         self.path = path
-        self.endpoint = endpoint
+        self.endpoints: dict[str, ASGIApp] = {"http": endpoint, **({} if sockets is None else {"websocket": sockets})}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        direct = scope["type"] == "http" and scope["path"] == self.path
-        await (self.endpoint if direct else self.app)(scope, receive, send)
+        direct = scope.get("path") == self.path
+        endpoint = self.endpoints.get(scope["type"], self.app) if direct else self.app
+        await endpoint(scope, receive, send)
 
 
 class CrossSite:

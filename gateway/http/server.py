@@ -13,8 +13,12 @@ from starlette.types import ASGIApp
 
 from gateway.http.probes import STOPPING
 from gateway.http.protocol import limited_to
+from gateway.http.streams import STATE as STREAMS
+from gateway.http.streams import Streams
+from gateway.http.websocket import WebSocketProtocol
 from gateway.settings import Settings
 
+ON_DRAIN = "on_drain"  # of the state that the app shares with its server: what to call when the draining begins
 CLOSE = (b"connection", b"close")
 LOOPBACK = ["127.0.0.1", "::1"]
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -46,6 +50,11 @@ class DrainingServer(uvicorn.Server):
             app,
             factory=True,
             http=limited_to(settings.head_seconds, settings.max_head_bytes),
+            ws=WebSocketProtocol,
+            ws_max_size=settings.max_body_bytes,
+            ws_ping_interval=settings.heartbeat_seconds,
+            ws_ping_timeout=settings.heartbeat_seconds,
+            ws_per_message_deflate=False,
             lifespan="on",
             log_config=None,
             server_header=False,
@@ -87,8 +96,18 @@ class DrainingServer(uvicorn.Server):
             self._drain()
         return self.force_exit or time.monotonic() >= self._drained_at
 
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """End the streams, whose clients go on elsewhere, and wait for the requests under way."""
+        for listener in [*self.servers, *(sockets or ())]:
+            listener.close()
+        streams: Streams | None = self.lifespan.state.get(STREAMS)
+        if streams is not None and not self.force_exit:
+            await streams.finish()
+        await super().shutdown(sockets)
+
     def _drain(self) -> None:
         self.lifespan.state[STOPPING] = True
+        self.lifespan.state[ON_DRAIN]()
         self.config.encoded_headers = [*self.config.encoded_headers, CLOSE]
         self.server_state.default_headers = [*self.server_state.default_headers, CLOSE]
 

@@ -20,6 +20,16 @@ from gateway.reading.pages import Cursors, Order, Page, Slice
 from gateway.reading.previews import Wanted
 from gateway.reading.questions import CountUpTo, PageOf
 from gateway.schema.context import Info
+from gateway.schema.exports import (
+    LIST_NAMES,
+    ExportFormat,
+    ExportLink,
+    FieldsArgument,
+    FormatArgument,
+    chosen_fields,
+    filter_json,
+    order_json,
+)
 from gateway.schema.fields import Source, SourcedField, columns_of, resolved
 from gateway.schema.inputs import LARGEST_PAGE, OrderInput, page_size
 from gateway.schema.nodes import Node
@@ -186,6 +196,24 @@ class Connection(Generic[T]):
         counted = await info.context.reader.load(question)
         precision = CountPrecision.EXACT if counted <= limit else CountPrecision.CAPPED
         return TotalCount(value=min(counted, limit), precision=precision)
+
+    @resolved(
+        description="A link for a browser to all rows that the filter keeps, in this order, as a file. It needs no "
+        "credential, and is good for a short while."
+    )
+    async def export_link(
+        self,
+        info: Info,
+        format: FormatArgument = ExportFormat.CSV,  # noqa: A002
+        fields: FieldsArgument = None,
+    ) -> ExportLink:
+        asked = self.question
+        content = {
+            "filter": filter_json(asked.where),
+            "orderBy": order_json(asked.order),
+            "fields": chosen_fields(self.of, fields),
+        }
+        return ExportLink.of(info.context, LIST_NAMES[asked.table.name], format, content)
 
     def cursor(self, row: AnyRow) -> str:
         """The cursor of a row of the list."""

@@ -90,14 +90,14 @@ def as_curl_command(url: str | None, body: bytes | None, signing_secret_id: str 
     return as_curl(url, body_text(body), signing_secret_id is not None)
 
 
-def _show_enum(of: EnumMeta, description: str, values: Mapping[str, str]) -> None:
+def show_enum(of: EnumMeta, description: str, values: Mapping[str, str]) -> None:
     """Let GraphQL know one of the contract's enums; each value with its description."""
     strawberry.enum(of, description=description)
     for value in enum_definition(of).values:
         value.description = values[value.name]
 
 
-_show_enum(
+show_enum(
     BatchCallbackEvent,
     "What a callback tells: the `event` of its body.",
     {
@@ -107,7 +107,7 @@ _show_enum(
         "BATCH_PARTIAL_SUCCEEDED": "`batch.partial_succeeded`: some items succeeded, others did not.",
     },
 )
-_show_enum(
+show_enum(
     BatchCallbackStatus,
     "How a batch ended: the `status` of a callback's body.",
     {
@@ -119,7 +119,7 @@ _show_enum(
 )
 
 
-_show_enum(
+show_enum(
     CallbackHealth,
     "How the callbacks of a batch stand, from best to worst; a batch has the worst state of its deliveries.",
     {

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,10 +22,11 @@ from gateway.cli import server
 from gateway.database.embedded import PACKAGE, installed_programs
 from gateway.schema.query import sdl
 from gateway.writing.demo import SampleHistory
-from tests.support.commands import command, has_ended, run, run_alone, running
+from tests.support.commands import SECONDS, command, has_ended, run, run_alone, running
 from tests.support.rows import OURS, THEIRS, identifier
 
 BATCH = identifier(0xBA, 1)
+MADE = "... on RedeliveryMade { delivery { id isAutomatic } }"
 LINE = json.dumps({"id": BATCH, "created_at": "2026-05-06T10:00:00Z"})
 
 
@@ -224,6 +226,21 @@ def test_a_demo_answers_as_it_says_and_leaves_nothing(tmp_path: Path, ending: si
         process.send_signal(ending)
         assert process.wait(30) == 0
     assert not list(tmp_path.glob("gateway-demo-*"))
+
+
+def test_a_demo_delivers_again_and_its_attempts_arrive(tmp_path: Path) -> None:
+    with running(tmp_path, "demo", "--port", "0", first="Ctrl-C") as (process, said):
+        (address,) = re.findall(r"Explorer +(\S+)/graphql", said)
+        (batch,) = re.findall(r"Batch +(\S+)", said)
+        again = f'mutation {{ redeliverCallback(input: {{batchId: "{batch}"}}) {{ {MADE} }} }}'
+        made = ask(f"{address}/graphql", {"query": again})["data"]["redeliverCallback"]["delivery"]
+        assert made["isAutomatic"] is False
+        query = f'{{ callbackDelivery(id: "{made["id"]}") {{ attempts {{ attemptNumber }} }} }}'
+        until = time.monotonic() + SECONDS
+        while not ask(f"{address}/graphql", {"query": query})["data"]["callbackDelivery"]["attempts"]:
+            assert time.monotonic() < until, "no attempt arrives"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
 
 
 @pytest.mark.parametrize("is_bundled", [True, False])

@@ -185,16 +185,16 @@ async def test_who_gives_up_takes_the_work_along() -> None:
 
 async def test_what_may_only_read_runs_no_mutation() -> None:
     document = "query a {ok} mutation b {change}"
-    assert (await ask(document, operation_name="a", queries_only=True)).executed
+    assert (await ask(document, operation_name="a", reads_only=True)).executed
     with pytest.raises(MethodNotAllowed):
-        await ask(document, operation_name="b", queries_only=True)
+        await ask(document, operation_name="b", reads_only=True)
     with pytest.raises(MethodNotAllowed):
-        await ask("mutation {unknown}", queries_only=True)
+        await ask("mutation {unknown}", reads_only=True)
 
 
-@pytest.mark.parametrize("queries_only", [True, False])
-async def test_the_operation_to_run_must_be_there(queries_only: bool) -> None:
-    answer = await ask("query a {ok} query b {ok}", queries_only=queries_only)
+@pytest.mark.parametrize("reads_only", [True, False])
+async def test_the_operation_to_run_must_be_there(reads_only: bool) -> None:
+    answer = await ask("query a {ok} query b {ok}", reads_only=reads_only)
     assert answer.body["errors"][0]["extensions"] == {"code": "OPERATION_NOT_FOUND"}
     assert not answer.executed
 

@@ -109,9 +109,9 @@ class Assets(StaticFiles):
         return response
 
 
-def assets() -> Assets:
-    """The ASGI app to mount at `ExplorerConfig.assets`."""
-    return Assets(directory=DIST, check_dir=False)
+def assets(folder: Path | None = None) -> Assets:
+    """The ASGI app that serves the files of a bundle, of the explorer's if no other folder is named."""
+    return Assets(directory=folder or DIST, check_dir=False)
 
 
 def built() -> bool:

@@ -51,7 +51,8 @@ from gateway.reading.masking import mask_text
 from gateway.reading.pages import Order, Slice
 from gateway.reading.questions import PageOf
 from gateway.reading.reader import Reader
-from gateway.rest import endpoint, envelope, redelivery
+from gateway.rest import endpoint, envelope, exports, redelivery
+from gateway.rest.downloads import Downloads
 from gateway.rest.endpoint import TAGS, CachedCallerShortcut, HistoryResponder, UsageReport
 from gateway.schema.context import Links
 from gateway.schema.query import schema
@@ -102,6 +103,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     explorer = Explorer()
     page = DeliveriesPage(PageConfig(explorer=GRAPHQL if settings.is_development else None))
     platform = Platform(settings)
+    links = links_of(settings)
     documents = Documents(schema._schema, settings, trusted_documents(settings))
     streams = Streams(credentials, settings, recorder.metrics)
     graphql_endpoint = GraphQL(
@@ -111,10 +113,11 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
         settings,
         explorer if settings.is_development else None,
         platform=platform,
-        links=links_of(settings),
+        links=links,
         watching=Watching(database, settings, recorder.metrics),
         streams=streams,
     )
+    downloads = Downloads(settings)
     published = () if recorder.metrics is None or metrics_folder is None else (recorder.metrics.publish,)
 
     @asynccontextmanager
@@ -133,10 +136,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
             ):
                 yield {STREAMS: streams, ON_DRAIN: platform.drain}
         finally:
-            platform.stop()
-            await streams.finish()
-            await graphql_endpoint.writes.finish()
-            await platform.close()
+            await finish(graphql_endpoint, platform)
             for opened in {database, keys}:
                 await opened.close()
             recorder.close()
@@ -154,12 +154,11 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     envelope.install(app)
     history = HistoryResponder(database, legacy_use, settings)
     app.include_router(endpoint.router(credentials, history))
-    if not platform.is_off:
-        app.include_router(redelivery.router(credentials, platform, database, graphql_endpoint.writes))
+    add_acting_routes(app, credentials, graphql_endpoint, platform, links, downloads)
     app.include_router(probes.router(database, keys, credentials))
     if recorder.metrics is not None:
         app.include_router(metrics.router(recorder.metrics))
-        watch(recorder.metrics, database, graphql_endpoint)
+        watch(recorder.metrics, database, graphql_endpoint, downloads)
     show_pages(app, settings, page)
 
     sockets = WebSockets(graphql_endpoint, recorder, settings)
@@ -182,6 +181,29 @@ def show_pages(app: FastAPI, settings: HttpSettings, page: DeliveriesPage) -> No
     if settings.page:
         app.mount(ASSETS_PATH, page_assets())
         app.router.routes.append(Route("/", page.answer))
+
+
+async def finish(endpoint: GraphQL, platform: Platform) -> None:
+    """End what is under way: streams at once, writes when they are done, of which no new one is begun."""
+    platform.stop()
+    await endpoint.streams.finish()
+    await endpoint.writes.finish()
+    await platform.close()
+
+
+def add_acting_routes(
+    app: FastAPI,
+    credentials: Credentials,
+    graphql_endpoint: GraphQL,
+    platform: Platform,
+    links: Links,
+    downloads: Downloads,
+) -> None:
+    """Add the platform's own address, where there is a platform, and the exports."""
+    database, writes = graphql_endpoint.database, graphql_endpoint.writes
+    if not platform.is_off:
+        app.include_router(redelivery.router(credentials, platform, database, writes))
+    app.include_router(exports.router(credentials, database, downloads, links))
 
 
 def cors(settings: HttpSettings) -> Middleware:
@@ -273,8 +295,9 @@ def recorder_of(settings: ObservabilitySettings, database: Database, metrics_fol
     )
 
 
-def watch(metrics: Metrics, database: Database, endpoint: GraphQL) -> None:
-    """Show the pool, the replicas, the caches and the streams of this process."""
+def watch(metrics: Metrics, database: Database, endpoint: GraphQL, downloads: Downloads) -> None:
+    """Show the pool, the replicas, the caches, the streams and the downloads of this process."""
+    metrics.watch("gateway_exports_under_way", lambda: downloads.under_way)
     pool, cache, statements = database.source.pool, endpoint.documents.cache, database.statements
     for transport in TRANSPORTS:
         metrics.watch("gateway_streams", partial(endpoint.streams.count, transport), transport)

@@ -41,14 +41,14 @@ class Question(Generic[A_co]):
         """One answer for each id, in the order of the ids."""
         raise NotImplementedError
 
-    def parameterised(self, scope: Visibility) -> tuple["Question[A_co]", FilterValues]:  # noqa: ARG002
+    def parameterised(self, scope: Visibility) -> tuple["Question[A_co]", FilterValues]:
         """The shape: the same question with parameters in the place of values; and the values by the parameters' names.
 
         `PermissionDenied` where the viewer may not ask for it.
         """
         return self, {}
 
-    def batched(self, ids: int) -> "BatchedRows | None":  # noqa: ARG002
+    def batched(self, ids: int) -> "BatchedRows | None":
         """A question of so many ids that costs less, and whose rows hold the answers, unless there are many more."""
         return None
 
@@ -204,7 +204,7 @@ class PageOf(Question[Page]):
     order: Order
     asked: Slice
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return queries.rows_in_order(scope, self.table, self.columns, self.where, self.order, self.asked)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[Page]:
@@ -229,7 +229,7 @@ class CountUpTo(FilteredQuestion[int]):
     where: Filter | None
     limit: int
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return queries.count_up_to(scope, self.table, self.where, self.limit)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[int]:
@@ -240,7 +240,7 @@ class CountUpTo(FilteredQuestion[int]):
 class OrganizationOf(Question[AnyRow | None]):
     """The organization's own row, or None; the id that is asked is the organization's."""
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return queries.organization(scope)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[AnyRow | None]:

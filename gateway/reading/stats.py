@@ -154,7 +154,7 @@ class TotalsOf(FilteredQuestion[Totals]):
 
     where: Where
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return totals(scope, self.where)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[Totals]:
@@ -167,7 +167,7 @@ class AttemptCount(FilteredQuestion[int]):
 
     where: Where
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return attempt_count(scope, self.where)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[int]:
@@ -181,7 +181,7 @@ class DeliveriesBy(FilteredQuestion[list[Share]]):
     column: str
     where: Where
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return deliveries_by(scope, self.where, self.column)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[list[Share]]:
@@ -194,7 +194,7 @@ class AttemptsByStatus(FilteredQuestion[list[Share]]):
 
     where: Where
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return attempts_by_status(scope, self.where)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[list[Share]]:
@@ -208,7 +208,7 @@ class DeliveriesByHost(FilteredQuestion[list[tuple[str | None, Counts]]]):
     where: Where
     first: int
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return deliveries_by_host(scope, self.where, self.first)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[list[tuple[str | None, Counts]]]:
@@ -221,7 +221,7 @@ class DeliveriesBySlot(FilteredQuestion[dict[int | None, Counts]]):
 
     where: Where
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return deliveries_by_slot(scope, self.where)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[dict[int | None, Counts]]:
@@ -234,7 +234,7 @@ class ResponseTimesOf(FilteredQuestion[ResponseTimes]):
 
     where: Where
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return response_times(scope, self.where)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[ResponseTimes]:
@@ -249,7 +249,7 @@ class ResponseTimesByHost(Question[dict[str | None, ResponseTimes]]):
     hosts: tuple[str | None, ...]
     named: BindParameter[list[str]] | None = None  # the hosts that have a name, in a shape
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         named = _named(self.hosts) if self.named is None else self.named
         return response_times_by_host(scope, self.where, named, nameless=None in self.hosts)
 

@@ -204,7 +204,7 @@ class Connection(Generic[T]):
     async def export_link(
         self,
         info: Info,
-        format: FormatArgument = ExportFormat.CSV,  # noqa: A002
+        format: FormatArgument = ExportFormat.CSV,
         fields: FieldsArgument = None,
     ) -> ExportLink:
         asked = self.question
@@ -249,7 +249,7 @@ class Paginated(Source):
     def connection(
         self,
         columns: frozenset[Wanted],
-        filter: Filter | None,  # noqa: A002
+        filter: Filter | None,
         order_by: OrderInput | None,
         **page: Any,
     ) -> Connection[Any]:

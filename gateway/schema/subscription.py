@@ -96,7 +96,7 @@ class Subscription:
     async def callback_deliveries(
         self,
         info: Info,
-        filter: DeliveriesKept = None,  # noqa: A002
+        filter: DeliveriesKept = None,
         after: After = None,
     ) -> AsyncGenerator[CallbackDeliveryChange]:
         return shown(await info.context.watch(batch_callback_deliveries, filter, after))
@@ -105,7 +105,7 @@ class Subscription:
     async def callback_attempts(
         self,
         info: Info,
-        filter: AttemptsKept = None,  # noqa: A002
+        filter: AttemptsKept = None,
         after: After = None,
     ) -> AsyncGenerator[CallbackAttemptChange]:
         return shown(await info.context.watch(batch_callback_delivery_attempts, filter, after))
@@ -114,7 +114,7 @@ class Subscription:
     async def callback_delivery(
         self,
         info: Info,
-        id: IdArgument,  # noqa: A002
+        id: IdArgument,
         after: After = None,
     ) -> AsyncGenerator[CallbackDeliveryChange]:
         one = CallbackDeliveryFilter(id=IdFilter(eq=canonical_id(id)))

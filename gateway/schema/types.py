@@ -62,7 +62,7 @@ def delivery_by_id(columns: frozenset[Wanted]) -> RowById:
 def deliveries_of_batch(
     columns: frozenset[Wanted],
     first: First = USUAL_CHILDREN,
-    filter: DeliveriesKept = None,  # noqa: A002
+    filter: DeliveriesKept = None,
     order_by: DeliveriesOrdered = OLDEST_DELIVERIES,
 ) -> RowsOf:
     """The first deliveries of each batch."""
@@ -70,7 +70,7 @@ def deliveries_of_batch(
     return RowsOf(batch_callback_deliveries.c.batch_id, columns, order, page_size(first), where=filter)
 
 
-def delivery_count_of_batch(filter: DeliveriesKept = None) -> CountOf:  # noqa: A002
+def delivery_count_of_batch(filter: DeliveriesKept = None) -> CountOf:
     """How many deliveries each batch has."""
     return CountOf(batch_callback_deliveries.c.batch_id, filter)
 

@@ -51,6 +51,8 @@ class Traits:
     has_schemas: bool
     keeps_types: bool
     uuid: TypeEngine[Any]
+    uuid_of_text: str  # `{0}` is a parameter
+    text_of_uuid: str  # `{0}` is a column
     instant: TypeEngine[Any]
     decimal: TypeEngine[Any]
     texts: TypeEngine[Any]  # many of them, as one parameter
@@ -69,6 +71,8 @@ TRAITS: Mapping[str, Traits] = {
         has_schemas=True,
         keeps_types=True,
         uuid=NativeUuid(),
+        uuid_of_text="CAST(CAST({0} AS TEXT) AS UUID)",
+        text_of_uuid="CAST({0} AS TEXT)",
         instant=DateTime(timezone=True),
         decimal=Numeric(),
         texts=ARRAY(Text()),
@@ -85,6 +89,8 @@ TRAITS: Mapping[str, Traits] = {
         has_schemas=False,
         keeps_types=False,
         uuid=CHAR(36),
+        uuid_of_text="{0}",
+        text_of_uuid="{0}",
         instant=String(27),
         decimal=Text(),
         texts=String(),

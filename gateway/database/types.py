@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import CHAR, BigInteger, BindParameter, ColumnElement, DateTime, Row, Select, Text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from gateway.database.backends import Template, template, traits_of
+from gateway.database.backends import TRAITS, Template, traits_of
 from gateway.database.odd import LAST, LAST_NUMBER, OddTime
 
 AnyRow = Row[*tuple[Any, ...]]
@@ -26,14 +27,14 @@ class _AsUuid(Template):
     """A text parameter as the `uuid` that it spells."""
 
     inherit_cache = True
-    texts = template(postgresql="CAST(CAST({0} AS TEXT) AS UUID)", sqlite="{0}")
+    texts = MappingProxyType({name: traits.uuid_of_text for name, traits in TRAITS.items()})
 
 
 class _AsText(Template):
     """A `uuid` as its canonical text."""
 
     inherit_cache = True
-    texts = template(postgresql="CAST({0} AS TEXT)", sqlite="{0}")
+    texts = MappingProxyType({name: traits.text_of_uuid for name, traits in TRAITS.items()})
 
 
 class Id(TypeDecorator[str]):

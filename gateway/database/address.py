@@ -21,7 +21,7 @@ from gateway.database.backends import TRAITS, Backend
 from gateway.errors import DatabaseUnavailable
 
 SETTING = "GATEWAY_DATABASE_URL"
-NAMES = {"postgres": Backend.POSTGRESQL, **{str(backend): backend for backend in Backend}}  # before `://`
+BACKENDS_BY_NAME = {"postgres": Backend.POSTGRESQL, **{str(backend): backend for backend in Backend}}  # before `://`
 URL_SCHEME = re.compile(r"([a-z][a-z0-9]*)(?:\+([a-z0-9_]+))?", re.IGNORECASE)
 KEYWORDS = re.compile(r"(?:host|hostaddr|port|dbname|user|password|service)\s*=", re.IGNORECASE)
 PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,40}")
@@ -128,7 +128,7 @@ def parse_url(text: str, setting: str = SETTING) -> Address:
     named = URL_SCHEME.fullmatch(scheme)
     if not found or named is None:
         raise DatabaseUnavailable(f"{setting} is not a database URL.{_likely_cause(given)}")
-    backend, driver = NAMES.get(named[1].lower()), (named[2] or "").lower()
+    backend, driver = BACKENDS_BY_NAME.get(named[1].lower()), (named[2] or "").lower()
     if backend is None or driver not in {"", TRAITS[backend].driver}:
         raise DatabaseUnavailable(f"{setting} names {scheme}; use sqlite+aiosqlite or postgresql+asyncpg.")
     if any(ord(character) < 32 for character in rest):

@@ -37,7 +37,7 @@ from gateway.settings import DatabaseSettings
 
 REPLICA_URLS = "GATEWAY_DATABASE_REPLICA_URLS"
 REFUSED = (sqlite3.Error, PostgresError)  # what a statement fails with that the database does not accept
-DEFAULTS = DatabaseSettings()
+DATABASE_DEFAULTS = DatabaseSettings()
 STATEMENTS = 2_000  # that a process keeps compiled, each a few kilobytes
 
 
@@ -57,7 +57,7 @@ class Database:
     def __init__(
         self,
         url: str,
-        settings: DatabaseSettings = DEFAULTS,
+        settings: DatabaseSettings = DATABASE_DEFAULTS,
         *,
         statement_seconds: float | None = None,
         setting: str = SETTING,

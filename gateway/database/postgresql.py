@@ -18,7 +18,7 @@ from gateway.settings import DatabaseSettings
 logger = logging.getLogger(__name__)
 
 SECONDS_TO_CONNECT = 5.0
-EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL counts microseconds from then on
+POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL counts microseconds from then on
 PREPARED_STATEMENTS = 500  # prepared on a connection; a list asked for in an order, with a filter, is one
 LOST = (
     OSError,
@@ -137,11 +137,11 @@ class PostgreSQL:
 
 
 def _from_microseconds(value: tuple[int]) -> datetime:
-    return read_microseconds(EPOCH, value[0])
+    return read_microseconds(POSTGRES_EPOCH, value[0])
 
 
 def _to_microseconds(time: datetime) -> tuple[int]:
-    return (time.stored if isinstance(time, OddTime) else (time - EPOCH) // ONE_MICROSECOND,)
+    return (time.stored if isinstance(time, OddTime) else (time - POSTGRES_EPOCH) // ONE_MICROSECOND,)
 
 
 async def close(connection: Any) -> None:

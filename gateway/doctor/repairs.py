@@ -26,7 +26,7 @@ from gateway.doctor.catalog import FoundTable
 
 EVENT_SQL = ("batch.succeeded", "batch.failed", "batch.cancelled", "batch.partial_succeeded")
 EARLIEST = {"postgresql": "TIMESTAMPTZ '1970-01-01T00:00:00Z'", "sqlite": "'1970-01-01T00:00:00.000000Z'"}
-LONGEST_NAME = 63
+LONGEST_IDENTIFIER = 63
 
 # The organization of a child's parent, by which its rows are found.
 OWNERS = {
@@ -154,7 +154,7 @@ class RepairSql:
         name, sql = str(index.name), self._sql(CreateIndex(index))
         dropped = [f"DROP INDEX {self.name(name)}" for found in table.indexes if found.name == name and not found.valid]
         if not dropped and name in {found.name for found in table.indexes}:
-            sql = sql.replace(name, f"{name}_gateway"[:LONGEST_NAME], 1)
+            sql = sql.replace(name, f"{name}_gateway"[:LONGEST_IDENTIFIER], 1)
         if table.kind == "partitioned table":  # unique would have to hold the partition key, and is not needed to read
             sql = sql.replace("UNIQUE ", "", 1)
         else:

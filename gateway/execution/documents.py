@@ -52,7 +52,7 @@ from gateway.settings import DocumentSettings
 
 PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
 VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
-DEFAULTS = DocumentSettings()
+DOCUMENT_DEFAULTS = DocumentSettings()
 NO_DOCUMENTS: Mapping[str, str] = MappingProxyType({})
 
 V = TypeVar("V")
@@ -149,7 +149,7 @@ class Documents:
     def __init__(
         self,
         schema: GraphQLSchema,
-        settings: DocumentSettings = DEFAULTS,
+        settings: DocumentSettings = DOCUMENT_DEFAULTS,
         trusted: Mapping[str, str] = NO_DOCUMENTS,
     ) -> None:
         self.schema = schema

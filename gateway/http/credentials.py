@@ -27,7 +27,7 @@ Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(HTTPBearer(auto
 OrganizationHeader = Annotated[str | None, Header(alias="X-Organization-Id", title="X-Organization-Id")]
 
 CACHED = 10_000  # credentials that a process remembers, and as many that it has refused
-DEFAULTS = CredentialSettings()
+CREDENTIAL_DEFAULTS = CredentialSettings()
 LOOK_UPS = 4  # at a time, so that unknown keys never take all connections
 NO_KEY = "jwt"  # what operators see of a token, which names a person
 BEARER = b"Bearer "
@@ -44,7 +44,7 @@ class Credentials:
     def __init__(
         self,
         database: Database,
-        settings: CredentialSettings = DEFAULTS,
+        settings: CredentialSettings = CREDENTIAL_DEFAULTS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.database = database

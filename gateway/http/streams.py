@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 1.0  # between two looks at all streams
 STUCK_SECONDS = 30.0  # in which a client that reads nothing may keep a stream from its end
-SECONDS_TO_END = 3.0  # for all streams, before the process goes on to stop
+SECONDS_TO_END_STREAMS = 3.0  # for all streams, before the process goes on to stop
 STATE = "streams"  # of the state that the app shares with its server
 
 
@@ -34,7 +34,7 @@ class Caller:
     name: str
 
 
-DEFAULTS = StreamSettings()
+STREAM_DEFAULTS = StreamSettings()
 
 
 class Stream:
@@ -102,7 +102,7 @@ class Streams:
     """All open streams. `watch_over` looks at them until it is cancelled; `finish` ends them all, and lets none in."""
 
     def __init__(
-        self, credentials: Credentials, settings: StreamSettings = DEFAULTS, metrics: Metrics | None = None
+        self, credentials: Credentials, settings: StreamSettings = STREAM_DEFAULTS, metrics: Metrics | None = None
     ) -> None:
         self.credentials = credentials
         self.settings = settings
@@ -159,7 +159,7 @@ class Streams:
             stream.end()
         if self._open:
             self._none_left.clear()
-            await asyncio.wait({asyncio.ensure_future(self._none_left.wait())}, timeout=SECONDS_TO_END)
+            await asyncio.wait({asyncio.ensure_future(self._none_left.wait())}, timeout=SECONDS_TO_END_STREAMS)
 
     async def watch_over(self) -> None:
         """Send signs of life, end streams whose credential is no longer good, and those whose client is stuck."""

@@ -103,7 +103,7 @@ class WebSockets:
             return
         is_spoken = SUBPROTOCOL in scope["subprotocols"]
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if is_spoken else None})
-        connection = Connection(self, scope, receive, send)
+        connection = WebSocketConnection(self, scope, receive, send)
         try:
             if not is_spoken:
                 raise Closed(WRONG_SUBPROTOCOL, "Subprotocol not acceptable")
@@ -117,7 +117,7 @@ class WebSockets:
             await connection.close(INTERNAL, "Internal server error")
 
 
-class Connection:
+class WebSocketConnection:
     """One connection and its operations, by their ids."""
 
     def __init__(self, sockets: WebSockets, scope: Scope, receive: Receive, send: Send) -> None:
@@ -234,7 +234,7 @@ class Connection:
             asked = read_message(payload)
         except BadRequest as mistake:
             raise Closed(BAD_MESSAGE, mistake.message) from None
-        operation = asyncio.create_task(Operation(self, id_, asked, caller).run())
+        operation = asyncio.create_task(WebSocketOperation(self, id_, asked, caller).run())
         self._operations[id_] = operation
         operation.add_done_callback(lambda _: self._forget(id_, operation))
 
@@ -271,10 +271,10 @@ class Connection:
         return message
 
 
-class Operation:
+class WebSocketOperation:
     """One operation on a connection."""
 
-    def __init__(self, connection: Connection, id_: str, asked: GraphQLRequest, caller: Caller) -> None:
+    def __init__(self, connection: WebSocketConnection, id_: str, asked: GraphQLRequest, caller: Caller) -> None:
         self.connection = connection
         self.endpoint = connection.endpoint
         self.asked = asked

@@ -8,12 +8,13 @@ measured, never between two of them.
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, ColumnElement, Label, and_, bindparam, func, or_, select
 
 from gateway.database.dialects import Ids, Texts, at_most, bytewise, is_one_of, time_slot, unindexed
+from gateway.database.odd import ONE_MICROSECOND
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import batch_callback_delivery_attempts
 from gateway.database.types import AnyRow, AnySelect
@@ -27,7 +28,6 @@ from gateway.reading.visibility import Visibility
 
 PERCENTILES = (50, 95, 99)
 EARLIEST, LATEST = (int(datetime(year, 1, 2, tzinfo=UTC).timestamp()) for year in (2, 9998))
-MICROSECOND = timedelta(microseconds=1)
 HOSTS: BindParameter[list[str]] = bindparam("hosts", type_=Texts())
 
 # By another name: a filter's own subquery over attempts must not be taken for these.
@@ -299,8 +299,8 @@ def _span(created_at: TimeFilter | None) -> tuple[datetime | None, datetime | No
     if created_at is None:
         return None, None
     eq, gte, gt, lte, lt = created_at.eq, created_at.gte, created_at.gt, created_at.lte, created_at.lt
-    lowest = [eq, gte, None if gt is None else gt + MICROSECOND]
-    highest = [eq, lte, None if lt is None else lt - MICROSECOND]
+    lowest = [eq, gte, None if gt is None else gt + ONE_MICROSECOND]
+    highest = [eq, lte, None if lt is None else lt - ONE_MICROSECOND]
     return (
         max((time for time in lowest if time is not None), default=None),
         min((time for time in highest if time is not None), default=None),

@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 WIDER = 12  # windows that every tenth look reads
 WIDE_EVERY = 10
-PAGE = 2_000  # versions in one statement
+VERSIONS_AT_ONCE = 2_000  # versions in one statement
 CATCH_UP = 10_000  # changes that a cursor may be behind
 FILTERS_AT_ONCE = 25  # in one statement
 IDS_AT_ONCE = 500
@@ -251,9 +251,9 @@ class Feed:
         found: list[Stamp] = []
         after: tuple[Any, str] = (floor, BEFORE_ALL)
         while True:
-            (page,) = await reader.fetch(VersionsSince(self.table, after, PAGE), [self.organization])
+            (page,) = await reader.fetch(VersionsSince(self.table, after, VERSIONS_AT_ONCE), [self.organization])
             found += page
-            if len(page) < PAGE or (most is not None and len(found) >= most):
+            if len(page) < VERSIONS_AT_ONCE or (most is not None and len(found) >= most):
                 return found
             after = page[-1]
 

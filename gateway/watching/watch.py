@@ -14,7 +14,7 @@ from gateway.watching.change import Change
 from gateway.watching.cursors import Cursor
 from gateway.watching.feed import Feed, Selected, Watcher
 
-DEFAULTS = StreamSettings()
+WATCH_DEFAULTS = StreamSettings()
 
 
 class Watch:
@@ -39,7 +39,9 @@ class Watch:
 class Watching:
     """The feeds of a process: one for each table of an organization that somebody watches."""
 
-    def __init__(self, database: Database, settings: StreamSettings = DEFAULTS, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self, database: Database, settings: StreamSettings = WATCH_DEFAULTS, metrics: Metrics | None = None
+    ) -> None:
         self.database = database
         self.settings = settings
         self.metrics = metrics

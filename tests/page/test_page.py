@@ -105,7 +105,7 @@ async def test_browsers_find_the_page_at_the_root_in_development_and_where_a_set
 
 @pytest.mark.usefixtures("dist")
 def test_the_page_has_no_inline_script_or_style_and_may_ask_nobody_else() -> None:
-    answer = page.page(page.PageConfig(api_key="</script><script>alert(1)//"))
+    answer = page.page_html(page.PageConfig(api_key="</script><script>alert(1)//"))
     policy = answer.headers["content-security-policy"]
     html = bytes(answer.body).decode()
     assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';")

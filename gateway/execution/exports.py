@@ -110,7 +110,7 @@ class Export:
     ) -> AsyncGenerator[bytes]:
         """The file, a piece for each page; the first one comes when the first page is read.
 
-        `pause` is called after each page with the seconds for which nobody else could work.
+        `pause` is called after each page with the seconds that it took.
         """
         request = RequestInfo(context, context.reader, NO_VARIABLES)
         columns = self._selection.columns(request) | {self._question.order.column}
@@ -120,8 +120,8 @@ class Export:
         more = True
         while more:
             asked = PageOf(table, columns, self._question.where, order, Slice(size, after=self._end))
-            statement, raw = await context.reader.fetch_columns(asked, [context.reader.organization])
             began = time.perf_counter()
+            statement, raw = await context.reader.fetch_columns(asked, [context.reader.organization])
             more = len(raw) > size
             piece = head
             if raw:

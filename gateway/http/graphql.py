@@ -164,8 +164,7 @@ class GraphQL:
             prepared = self.prepare(asked, asker, reads_only=scope["method"] != "POST")
             if isinstance(prepared, Answer):
                 return self.refusal(prepared, head)
-            if prepared.operation.kind is OperationType.MUTATION:
-                context = context.for_writing(self.acting(context, authorization, deadline))
+            context = self.for_operation(prepared, context, authorization, deadline)
             if prepared.operation.kind is not OperationType.SUBSCRIPTION:
                 return await self.answer(receive, prepared, context, deadline, head)
             if head.stream is None:
@@ -287,8 +286,15 @@ class GraphQL:
         viewer.require(READ)
         return Context.of(viewer, self.database, links=self.links)
 
-    def acting(self, context: Context, authorization: str | None, deadline: Deadline) -> Acting | None:
-        """What the viewer may have the platform do until the deadline."""
+    def for_operation(
+        self, prepared: PreparedOperation, context: Context, authorization: str | None, deadline: Deadline
+    ) -> Context:
+        """The context of an operation: a mutation may write, and have the platform act until the deadline."""
+        if prepared.operation.kind is not OperationType.MUTATION:
+            return context
+        return context.for_writing(self._acting(context, authorization, deadline))
+
+    def _acting(self, context: Context, authorization: str | None, deadline: Deadline) -> Acting | None:
         if self.platform is None or self.links is None or context.viewer is None:
             return None
         one = Redeliveries(self.platform, context.viewer, token_of(authorization))

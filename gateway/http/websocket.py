@@ -129,14 +129,14 @@ class WebSocketConnection:
         self._receive = receive
         self._send = send
         self._operations: dict[str, asyncio.Task[None]] = {}
-        self._authorization: str | None = None
+        self.authorization: str | None = None
         self._organization: str | None = None
 
     async def run(self) -> None:
         """Serve it until the client closes it; raises `Gone`, and `Closed` where it is to be closed."""
         context = await self._begin()
         asker = asker_of(context, self.scope)
-        caller = Caller(token_of(self._authorization), self._organization, context.viewer, asker)
+        caller = Caller(token_of(self.authorization), self._organization, context.viewer, asker)
         try:
             stream = self.streams.open(caller, "connection")
         except ClientError as refusal:
@@ -193,7 +193,7 @@ class WebSocketConnection:
         given = headers.getlist("authorization")
         if len(given) > 1:
             raise Closed(FORBIDDEN, ONE_AUTHORIZATION)
-        self._authorization = given[0] if given else None
+        self.authorization = given[0] if given else None
         self._organization = organization_of(headers)
         if payload is None:
             return
@@ -201,14 +201,14 @@ class WebSocketConnection:
             raise Closed(BAD_MESSAGE, "The payload of connection_init must be an object.")
         for name, value in payload.items():
             if name.lower() == "authorization" and isinstance(value, str):
-                self._authorization = value
+                self.authorization = value
             elif name.lower() == "x-organization-id" and isinstance(value, str):
                 self._organization = value
 
     async def context(self) -> Context:
         """Who asks, as of now."""
         deadline = Deadline(self.endpoint.settings.deadline_seconds)
-        return await self.endpoint.context(self._authorization, self._organization, deadline)
+        return await self.endpoint.context(self.authorization, self._organization, deadline)
 
     async def _obey(self, message: Mapping[str, Any], caller: Caller) -> None:
         """Do what a message asks for."""
@@ -317,7 +317,9 @@ class WebSocketOperation:
         elif prepared.operation.kind is OperationType.SUBSCRIPTION:
             await self._stream(prepared, context)
         else:
-            answer = await endpoint.execute(_silence, prepared, context, Deadline(endpoint.settings.deadline_seconds))
+            deadline = Deadline(endpoint.settings.deadline_seconds)
+            context = endpoint.for_operation(prepared, context, connection.authorization, deadline)
+            answer = await endpoint.execute(_silence, prepared, context, deadline)
             if not answer.executed or (context.viewer is None and Unauthorized.code in answer.codes):
                 await self._refuse(answer)
                 return

@@ -5,7 +5,9 @@
     │   ├── InternalError                       500  INTERNAL_ERROR
     │   └── ClientError                         what a request did wrong
     │       ├── BadRequest                      400  BAD_REQUEST
-    │       │   └── BadCursor                   400  BAD_CURSOR
+    │       │   ├── BadCursor                   400  BAD_CURSOR
+    │       │   │   └── CursorTooOld            400  CURSOR_TOO_OLD
+    │       │   └── BadToken                    400  BAD_TOKEN
     │       ├── Unauthorized                    401  UNAUTHORIZED
     │       ├── PermissionDenied                403  PERMISSION_DENIED
     │       ├── EmailNotVerified                403  EMAIL_NOT_VERIFIED
@@ -23,8 +25,11 @@
     │       ├── UnreadableValue                 500  UNREADABLE_VALUE
     │       ├── Unavailable                     503  UNAVAILABLE
     │       │   ├── Overloaded                  503  OVERLOADED
-    │       │   └── KeysUnavailable             503  UNAVAILABLE
+    │       │   ├── KeysUnavailable             503  UNAVAILABLE
+    │       │   └── PlatformUnavailable         503  PLATFORM_UNAVAILABLE
+    │       ├── AnswerLost                      502  ANSWER_LOST
     │       ├── RateLimited                     429  RATE_LIMITED
+    │       ├── SubscriberTooSlow               429  SUBSCRIBER_TOO_SLOW
     │       ├── CrossSiteRequest                403  CROSS_SITE_REQUEST
     │       ├── PersistedQueryNotFound          400  PERSISTED_QUERY_NOT_FOUND
     │       ├── PersistedQueryHashMismatch      400  PERSISTED_QUERY_HASH_MISMATCH
@@ -46,6 +51,7 @@
     │           ├── VariableLimitExceeded       400  VARIABLE_LIMIT_EXCEEDED
     │           ├── CostLimitExceeded           400  COST_LIMIT_EXCEEDED
     │           ├── ErrorLimitExceeded          400  ERROR_LIMIT_EXCEEDED
+    │           ├── StreamLimitExceeded         429  STREAM_LIMIT_EXCEEDED
     │           ├── RequestTimeout              408  REQUEST_TIMEOUT
     │           └── DeadlineExceeded            504  DEADLINE_EXCEEDED
     └── OperatorError                           exit 1: one line on stderr
@@ -112,6 +118,14 @@ class BadRequest(ClientError):
 
 class BadCursor(BadRequest):
     """A cursor that the list it is passed to did not give."""
+
+
+class CursorTooOld(BadCursor):
+    """So much has changed behind the cursor that a subscription cannot go on from there."""
+
+
+class BadToken(BadRequest):
+    """A token or a link that the gateway did not give, not to this viewer, not for this, or too long ago."""
 
 
 class Unauthorized(ClientError):
@@ -218,6 +232,12 @@ class RateLimited(ClientError):
         """The code, and how long to wait."""
         known = super().extensions
         return known if self.retry_after is None else {**known, "retryAfter": self.retry_after}
+
+
+class SubscriberTooSlow(ClientError):
+    """A client takes the events of a stream more slowly than they come."""
+
+    status = 429
 
 
 class CrossSiteRequest(ClientError):
@@ -336,6 +356,12 @@ class ErrorLimitExceeded(LimitExceeded):
     """There are more errors than are reported."""
 
 
+class StreamLimitExceeded(LimitExceeded):
+    """There are too many streams: of one credential, or of the whole process."""
+
+    status = 429
+
+
 class RequestTimeout(LimitExceeded):
     """The body took too long to arrive; the limit is in seconds."""
 
@@ -385,6 +411,16 @@ class KeysUnavailable(Unavailable):
 
     def __init__(self, message: str = "The keys that sign tokens cannot be read just now.") -> None:
         super().__init__(message)
+
+
+class PlatformUnavailable(Unavailable):
+    """The platform cannot be asked just now, and was not: nothing was sent to it, or it says that it took nothing."""
+
+
+class AnswerLost(ClientError):
+    """The platform was asked, and what it did is not known: its answer did not come, or was none."""
+
+    status = 502
 
 
 class InternalError(RequestFailed):

@@ -16,6 +16,7 @@ from gateway.errors import (
 
 READ = "batches:read"
 READ_SECRETS = "batches:read_secrets"
+REDELIVER = "batches:redeliver"  # unless the settings name another
 
 
 class Viewer(msgspec.Struct, frozen=True):

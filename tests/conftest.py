@@ -18,6 +18,7 @@ import pytest
 from gateway.database.engine import Database
 from gateway.database.migrate import migrate
 from gateway.database.tables import metadata
+from gateway.settings import DatabaseSettings
 from tests.support.machine import lacking
 from tests.support.servers import close as close_servers
 from tests.support.servers import shared_server
@@ -99,8 +100,7 @@ def postgres_url() -> Iterator[str]:
     """A migrated PostgreSQL database of this process's own: tests run in several."""
     name = f"gateway_test_{uuid4().hex}"
     try:
-        asyncio.run(administer(f'CREATE DATABASE "{name}"'))
-        asyncio.run(administer(f'ALTER DATABASE "{name}" SET synchronous_commit = off'))
+        asyncio.run(administer(f'CREATE DATABASE "{name}"', f'ALTER DATABASE "{name}" SET synchronous_commit = off'))
     except (OSError, asyncpg.PostgresError) as reason:
         lacking(f"PostgreSQL does not answer at GATEWAY_TEST_POSTGRES_URL, where databases may be created: {reason}")
     url = postgres_database(name)
@@ -162,7 +162,7 @@ def _emptied(request: pytest.FixtureRequest, folder: Path) -> str:
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     """A connection pool on an empty, migrated database, once on each engine."""
-    database = Database(database_url)
+    database = Database(database_url, DatabaseSettings(database_wait_seconds=10))
     yield database
     await database.close()
 
@@ -174,15 +174,16 @@ def postgres_database(name: str) -> str:
 
 async def migrated(url: str) -> None:
     """Migrate a database that is there, or an SQLite file that is made."""
-    database = Database(url)
+    database = Database(url, DatabaseSettings(database_wait_seconds=10))
     await migrate(database)
     await database.close()
 
 
-async def administer(statement: str) -> None:
-    """Run a statement on the test server outside any transaction."""
+async def administer(*statements: str) -> None:
+    """Run statements on the test server, each outside any transaction."""
     connection: Any = await asyncpg.connect(shared_server())
     try:
-        await connection.execute(statement)
+        for statement in statements:
+            await connection.execute(statement)
     finally:
         await connection.close()

@@ -14,6 +14,7 @@ from gateway.cli import app
 from gateway.database.engine import Database
 from gateway.http.explorer import gallery
 from gateway.settings import Settings
+from tests.support.asking import DOCUMENTS as CHECKED
 from tests.support.asking import data, statements
 from tests.support.commands import run
 from tests.support.documentation import README, ROOT, documents, headings, links, page, pages
@@ -41,7 +42,17 @@ def _variables(text: str) -> dict[str, Any]:
     return {"id": identifier(0xBA, 1) if "batch(id" in text else identifier(0xDE, 0)}
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
+SUBSCRIPTIONS = {name for name, document in DOCUMENTS.items() if re.search(r"^subscription\b", document, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("name", sorted(SUBSCRIPTIONS))
+def test_a_subscription_fits_the_schema(name: str) -> None:
+    checked = CHECKED.check(DOCUMENTS[name])
+    assert not checked.errors
+    assert all(operation.cost.of({}) < 1_000 for operation in checked.operations.values())
+
+
+@pytest.mark.parametrize("name", [name for name in DOCUMENTS if name not in SUBSCRIPTIONS])
 async def test_a_document_costs_the_same_for_1_10_and_100_rows(database: Database, name: str) -> None:
     counts = []
     for count in (1, 10, 100):

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import secrets
 import shlex
 import signal
 import socket
@@ -13,9 +14,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 from typing import Annotated, Any
 
 import typer
+import uvicorn
 from sqlalchemy import URL
 
 from gateway.app import DEMO_TOKEN, METRICS_FOLDER, create_app, databases_of, make_ready
@@ -25,14 +28,15 @@ from gateway.database.embedded import embedded_server
 from gateway.database.engine import Database
 from gateway.database.migrate import migrate
 from gateway.errors import OperatorError
-from gateway.http.explorer import built as explorer_is_bundled
+from gateway.http.explorer import explorer_is_bundled
 from gateway.http.server import DrainingServer, hold_signals
 from gateway.observability import configure_logging
 from gateway.observability.metrics import Metrics
 from gateway.settings import Profile, Settings
-from gateway.viewer import READ
+from gateway.viewer import READ, REDELIVER
 from gateway.writing.api_keys import create_key
 from gateway.writing.demo import SampleHistory, write_sample
+from gateway.writing.demo_platform import DemoPlatform
 
 BACKLOG = 2048
 ANY_SETTING: dict[str, Any] = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -57,6 +61,7 @@ def serve(
     asyncio.run(_make_sure(settings))
     with listening(host, port) as listener:
         typer.echo(f"Listening on {address(host, listener.getsockname()[1])}", err=True)
+        os.environ.setdefault(variable("signing_secret"), secrets.token_hex(32))  # one for all workers
         _run(listener, workers)
 
 
@@ -75,11 +80,32 @@ def demo(
         _demo_database(Path(folder), postgresql=postgresql) as url,
     ):
         os.environ[variable("profile")] = Profile.DEVELOPMENT
-        for elsewhere in ("database_replica_urls", "database_schema", "keys_database_url"):
+        for elsewhere in ("database_replica_urls", "database_schema", "keys_database_url", "platform_scope"):
             os.environ.pop(variable(elsewhere), None)
         sample = with_database(url, _write_demo)
-        typer.echo(_welcome(address("127.0.0.1", listener.getsockname()[1]), sample))
-        _run(listener, workers=1)
+        with _demo_platform(url):
+            typer.echo(_welcome(address("127.0.0.1", listener.getsockname()[1]), sample))
+            _run(listener, workers=1)
+
+
+@contextmanager
+def _demo_platform(url: str) -> Iterator[None]:
+    """A platform over the demo's database, on a port and an event loop of its own, which the gateway asks meanwhile."""
+    credential = secrets.token_hex(16)
+    with listening("127.0.0.1", 0) as listener:
+        config = uvicorn.Config(
+            lambda: DemoPlatform(Database(url), credential), factory=True, ws="none", log_config=None, access_log=False
+        )
+        server = uvicorn.Server(config)
+        thread = Thread(target=server.run, kwargs={"sockets": [listener]}, name="platform")
+        os.environ[variable("platform_url")] = address("127.0.0.1", listener.getsockname()[1])
+        os.environ[variable("platform_credential")] = credential
+        thread.start()
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 @contextmanager
@@ -107,7 +133,7 @@ def _stop(*_: object) -> None:
 
 async def _write_demo(database: Database) -> SampleHistory:
     sample = await write_sample(database, datetime.now(UTC))
-    await create_key(database, sample.organization_id, "demo", [READ], DEMO_TOKEN)
+    await create_key(database, sample.organization_id, "demo", [READ, REDELIVER], DEMO_TOKEN)
     return sample
 
 

@@ -146,6 +146,14 @@ api_keys = Table(
     Index("ix_api_keys_org", "org_id", "created_at", "id"),
 )
 
+# What changed lately, in the order of the changes. Attempts are only ever added: their list's index serves.
+Index(
+    "ix_batch_callback_deliveries_org_updated",
+    batch_callback_deliveries.c.org_id,
+    batch_callback_deliveries.c.updated_at,
+    batch_callback_deliveries.c.id,
+)
+
 # The indexes of an organization's lists: one for each order, one for each filter that picks few rows out of many.
 for _table, _name, _column in (
     (batches, "completed", or_greatest(batches.c.completed_at)),

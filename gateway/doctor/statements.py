@@ -17,6 +17,7 @@ from gateway.doctor.catalog import MANY
 from gateway.doctor.explain import ExplainedPlan, explain, large_tables
 from gateway.doctor.findings import Finding, Severity
 from gateway.doctor.repairs import RepairSql
+from gateway.reading.changes import ChangesSince
 from gateway.reading.filters import (
     BatchFilter,
     CallbackAttemptFilter,
@@ -124,6 +125,10 @@ def hot_statements(sample: SampleIds) -> dict[str, tuple[Question[Any], tuple[st
         **{
             f"page of {name}": (PageOf(table, ID_ALONE, where, NEWEST, Slice(FIRST_ROWS)), one)
             for name, (table, where) in filters.items()
+        },
+        **{
+            f"changes of {table.name}": (ChangesSince(table, ID_ALONE, (sample.now, NOBODY), FIRST_ROWS), one)
+            for table in (DELIVERIES, ATTEMPTS)
         },
         "count of failed deliveries": (CountUpTo(DELIVERIES, CallbackDeliveryFilter(status_code=failed), COUNTED), one),
         "totals of an hour": (TotalsOf(lately), one),

@@ -6,11 +6,11 @@ ordinary executor, whose answers are the reference.
 
 import json
 import logging
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+import math
+from collections.abc import Mapping
 from enum import Enum, auto
 from inspect import isawaitable
-from typing import Any, cast
+from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -21,7 +21,6 @@ from graphql import (
     OperationType,
     VariableDefinitionNode,
     execute,
-    subscribe,
 )
 
 from gateway.deadline import Deadline
@@ -70,10 +69,14 @@ OUTCOMES = {StatementTimeout.status: Outcome.TIMED_OUT, Unavailable.status: Outc
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A GraphQL response, a plan's as JSON; there is no `data` in it where nothing was executed."""
+    """A GraphQL response, a plan's as JSON; there is no `data` in it where nothing was executed.
+
+    That of an event has the `cursor` behind it.
+    """
 
     content: dict[str, Any] | bytes
     outcome: Outcome
+    cursor: str | None = None
 
     @property
     def body(self) -> dict[str, Any]:
@@ -119,38 +122,38 @@ async def run(
     documents: Documents,
     context: Context,
     *,
-    queries_only: bool = False,
+    reads_only: bool = False,
     deadline: Deadline | None = None,
     plans: bool = True,
 ) -> Answer:
     """Prepare and execute. Client mistakes become errors in the answer, but for `MethodNotAllowed`."""
-    prepared = prepare(request, documents, queries_only=queries_only)
+    prepared = prepare(request, documents, reads_only=reads_only)
     if isinstance(prepared, Answer):
         return prepared
     return await execute_prepared(prepared, documents, context, deadline, plans=plans)
 
 
-def prepare(request: GraphQLRequest, documents: Documents, *, queries_only: bool = False) -> PreparedOperation | Answer:
-    """The operation to run, or the answer that refuses it. `MethodNotAllowed` where only a query may run."""
+def prepare(request: GraphQLRequest, documents: Documents, *, reads_only: bool = False) -> PreparedOperation | Answer:
+    """The operation to run, or the answer that refuses it. `MethodNotAllowed` for a mutation where none may run."""
     try:
         checked = documents.find(request.query, request.hash)
     except ClientError as error:
         return refuse(error, Outcome.UNPARSABLE)
-    if queries_only and checked.operations:
+    if reads_only and checked.operations:
         try:
             kind = checked.operation(request.operation_name).kind
         except ClientError as error:
             return refuse(error)
-        if kind is not OperationType.QUERY:
-            raise MethodNotAllowed("GET runs queries only: send this by POST.")
+        if kind is OperationType.MUTATION:
+            raise MethodNotAllowed("GET changes nothing: send this by POST.")
     if checked.document is None:
         return Answer({"errors": list(checked.errors)}, Outcome.INVALID if checked.parsed else Outcome.UNPARSABLE)
     variables = dict(request.variables or {})
     try:
         operation = checked.operation(request.operation_name)
-        check_variables(variables, documents.limits)
+        check_variables(variables, documents.settings)
         cost = operation.cost.of(variables)
-        check_cost(cost, documents.limits)
+        check_cost(cost, documents.settings)
     except ClientError as error:
         return refuse(error)
     record = exchange.get()
@@ -175,7 +178,7 @@ async def execute_prepared(
     try:
         answer = await _by_plan(prepared, documents, context) if plans else None
         if answer is None:
-            answer = await _ordinarily(prepared, documents, context, deadline or Deadline(None))
+            answer = await execute_ordinarily(prepared, documents, context, deadline or Deadline(None))
     except DeadlineExceeded as error:
         answer = refuse(error, Outcome.TIMED_OUT)
     except (StatementTimeout, Unavailable) as error:
@@ -184,38 +187,6 @@ async def execute_prepared(
         if context.reader_or_none is not None:
             context.reader_or_none.stop()
     return answer
-
-
-async def subscribe_prepared(
-    prepared: PreparedOperation, documents: Documents, context: Context
-) -> Answer | AsyncGenerator[Answer]:
-    """Begin a subscription: its answers, one for each event, or the one answer that refuses it.
-
-    A failure ends the stream after the answer that tells it. Whoever takes the answers closes the generator.
-    """
-    limits = documents.limits
-    begun = subscribe(documents.schema, prepared.document, **_options(prepared, documents, context))
-    results = await begun if isawaitable(begun) else begun
-    if isinstance(results, ExecutionResult):
-        return _answer(results, limits.errors, tell=documents.introspection)
-    return _answers(cast("AsyncGenerator[ExecutionResult]", results), documents, context)
-
-
-async def _answers(
-    results: AsyncGenerator[ExecutionResult], documents: Documents, context: Context
-) -> AsyncGenerator[Answer]:
-    most, tell = documents.limits.errors, documents.introspection
-    try:
-        async with aclosing(results):
-            async for result in results:
-                yield _answer(result, most, tell=tell)
-    except ClientError as error:
-        yield refuse(error)
-    except Exception as failure:  # noqa: BLE001 - whatever it is, nothing of it may be sent
-        yield Answer({"errors": [unexpected(failure)]}, Outcome.INVALID)
-    finally:
-        if context.reader_or_none is not None:
-            context.reader_or_none.stop()
 
 
 async def _by_plan(prepared: PreparedOperation, documents: Documents, context: Context) -> Answer | None:
@@ -241,28 +212,48 @@ async def _by_plan(prepared: PreparedOperation, documents: Documents, context: C
     return Answer(b'{"data":%b}' % data, Outcome.COMPLETE)
 
 
-def _options(prepared: PreparedOperation, documents: Documents, context: Context) -> dict[str, Any]:
+def options(prepared: PreparedOperation, documents: Documents, context: Context) -> dict[str, Any]:
     """What graphql-core is told of an operation, whichever kind it is."""
     return {
         "context_value": context,
         "variable_values": prepared.variables,
         "operation_name": prepared.operation_name,
-        "max_coercion_errors": documents.limits.errors,
-        "hide_suggestions": not documents.introspection,
+        "max_coercion_errors": documents.settings.max_errors,
+        "hide_suggestions": not documents.settings.is_development,
     }
 
 
-async def _ordinarily(
-    prepared: PreparedOperation, documents: Documents, context: Context, deadline: Deadline
+async def execute_ordinarily(
+    prepared: PreparedOperation, documents: Documents, context: Context, deadline: Deadline, root: Any = None
 ) -> Answer:
     """The ordinary executor's answer. It raises what stops all of it: a database that is gone, a deadline."""
-    limits = documents.limits
-    pending = execute(documents.schema, prepared.document, **_options(prepared, documents, context))
-    result = await deadline.run(pending) if isawaitable(pending) else pending
+    given = options(prepared, documents, context)
+    pending = execute(documents.schema, prepared.document, root, **given)
+    return answer_of(await deadline.run(pending) if isawaitable(pending) else pending, documents)
+
+
+def answer_of(result: ExecutionResult, documents: Documents) -> Answer:
+    """The answer of a result; it raises what stops all of it: a database that is gone."""
     for error in result.errors or ():
         if isinstance(cause := _cause(error), StatementTimeout | Unavailable):
             raise cause
-    return _answer(result, limits.errors, tell=documents.introspection)
+    return _answer(result, documents.settings.max_errors, tell=documents.settings.is_development)
+
+
+def to_json(body: Mapping[str, Any]) -> bytes:
+    """A response in JSON. Text that is no Unicode is escaped, and a number that JSON does not have becomes null."""
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except ValueError:
+        return json.dumps(_finite(body), separators=(",", ":")).encode()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def refuse(error: ClientError, outcome: Outcome = Outcome.INVALID) -> Answer:

@@ -1,8 +1,9 @@
 """What a serving process does beside its requests."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 Job = Callable[[], Awaitable[None]]
 
@@ -23,6 +24,17 @@ async def periodically(*jobs: Job, interval: float = INTERVAL) -> AsyncIterator[
             with suppress(TimeoutError):
                 async with asyncio.timeout(SECONDS_AT_THE_END):
                     await job()
+
+
+@asynccontextmanager
+async def beside(job: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Let a job that never ends by itself run meanwhile."""
+    task = asyncio.create_task(job)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def _repeat(jobs: tuple[Job, ...], interval: float) -> None:

@@ -1,10 +1,7 @@
 """GraphQL over HTTP: GET and POST on one address, and the explorer for whoever asks for HTML."""
 
-import json
-import math
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -37,23 +34,40 @@ from gateway.execution.run import (
     execute_prepared,
     prepare,
     refuse,
-    subscribe_prepared,
+    to_json,
     unexpected,
 )
+from gateway.execution.subscribe import Answers, subscribe_prepared
 from gateway.http.credentials import Credentials
 from gateway.http.disconnect import until_disconnect
-from gateway.http.event_stream import EventStream
+from gateway.http.event_stream import EVENTS, PARTS, EventStream, Framing
 from gateway.http.graphql_request import read_body, read_parameters
-from gateway.http.negotiation import EVENT_STREAM, JSON, RESPONSE_JSON, RequestHead, read_request_head
+from gateway.http.negotiation import (
+    EVENT_STREAM,
+    JSON,
+    MULTIPART,
+    MULTIPART_VERSION,
+    RESPONSE_JSON,
+    RequestHead,
+    read_request_head,
+)
 from gateway.http.rate_limit import RateLimiter
+from gateway.http.streams import Caller, Streams
 from gateway.http.writes import Writes
 from gateway.observability.record import exchange
-from gateway.schema.context import Context
+from gateway.platform.bulk import BulkRedeliveries
+from gateway.platform.client import Platform
+from gateway.platform.redelivery import Redeliveries
+from gateway.schema.context import Acting, Context, Links
+from gateway.settings import HttpSettings
 from gateway.viewer import READ
+from gateway.watching.watch import Watching
 
 GRAPHQL_PATH = "/graphql"
 COST_SCOPE = "cost:read"
 METHODS = {"GET", "HEAD", "POST"}
+FRAMINGS: Mapping[str, Framing] = {EVENT_STREAM: EVENTS, MULTIPART: PARTS}
+LAST_EVENT_ID = b"last-event-id"
 CONTENT_TYPES = {media: f"{media}; charset=utf-8".encode() for media in (JSON, RESPONSE_JSON)}
 
 Pairs = Sequence[tuple[bytes, bytes]]
@@ -67,18 +81,6 @@ STATUSES = {
     Outcome.TIMED_OUT: (200, 504, 504),
     Outcome.UNAVAILABLE: (503, 503, 503),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Manners:
-    """How the endpoint treats its clients. `open_door` lets requests without a credential ask for the schema."""
-
-    open_door: bool = False
-    draft_statuses: bool = False
-    get_needs_accept: bool = False
-    max_body_bytes: int = 262_144
-    deadline: float | None = None
-    plans: bool = True
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -100,24 +102,35 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class GraphQL:
-    """The endpoint, an ASGI app. `page` answers whoever looks at the address with a browser."""
+    """The endpoint, an ASGI app. `page` answers whoever looks at the address with a browser.
+
+    In development it lets requests without a credential ask for the schema.
+    """
 
     def __init__(
         self,
         documents: Documents,
         database: Database,
         credentials: Credentials,
-        manners: Manners,
-        limiter: RateLimiter,
+        settings: HttpSettings,
         page: Callable[[Request], Response | None] | None = None,
+        *,
+        platform: Platform | None = None,
+        links: Links | None = None,
+        watching: Watching | None = None,
+        streams: Streams | None = None,
     ) -> None:
         self.documents = documents
         self.database = database
         self.credentials = credentials
-        self.manners = manners
-        self.limiter = limiter
+        self.settings = settings
+        self.limiter = RateLimiter(settings)
         self.writes = Writes()
+        self.watching = Watching(database) if watching is None else watching
+        self.streams = Streams(credentials) if streams is None else streams
         self.page = page
+        self.platform = platform
+        self.links = links
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         page = self.page(Request(scope, receive)) if self.page is not None else None
@@ -136,24 +149,32 @@ class GraphQL:
         try:
             if scope["method"] not in METHODS:
                 raise MethodNotAllowed(f"{scope['method']} is not for this address: use GET or POST.")
-            head, authorization, length = read_request_head(scope, self.manners.get_needs_accept)
+            head, authorization, length = read_request_head(scope, self.settings.get_needs_accept)
             if isinstance(head.media, str):
                 media = head.media
-            elif not head.takes_events:
+            elif head.stream is None:
                 raise head.media
             if isinstance(authorization, Unauthorized):
                 raise authorization
             deadline = deadline_of(scope)
             context = await self.context(authorization, head.organization, deadline)
-            asker = context.viewer.credential if context.viewer else str((scope.get("client") or ("",))[0])
+            asker = asker_of(context, scope)
             self.limiter.admit(asker)
             asked = await self.request(scope, receive, head, length)
-            started = time.perf_counter()
-            prepared = prepare(asked, self.documents, queries_only=scope["method"] != "POST")
-            self.limiter.charge(asker, (time.perf_counter() - started) * 1000)
+            prepared = self.prepare(asked, asker, reads_only=scope["method"] != "POST")
             if isinstance(prepared, Answer):
-                return self.encode(prepared, media)
-            return await self.answer(receive, prepared, context, deadline, head)
+                return self.refusal(prepared, head)
+            context = self.for_operation(prepared, context, authorization, deadline)
+            if prepared.operation.kind is not OperationType.SUBSCRIPTION:
+                return await self.answer(receive, prepared, context, deadline, head)
+            if head.stream is None:
+                raise NotAcceptable(
+                    f"A subscription is answered as {EVENT_STREAM}, or as {MULTIPART};subscriptionSpec="
+                    f"{MULTIPART_VERSION}: name one of them in Accept."
+                )
+            caller = Caller(token_of(authorization), head.organization, context.viewer, asker)
+            watching = context.for_watching(self.watching, _last_event_id(scope))
+            return await self.stream(receive, prepared, watching, deadline, caller, head)
         except DeadlineExceeded as error:
             return self.encode(refuse(error, Outcome.TIMED_OUT), media)
         except ClientError as error:
@@ -174,47 +195,79 @@ class GraphQL:
         deadline_of(scope).postpone(time.monotonic() - began)
         return read_body(body)
 
+    def prepare(self, asked: GraphQLRequest, asker: str, *, reads_only: bool = False) -> PreparedOperation | Answer:
+        """The operation that is asked for, or what refuses it; the asker is charged for the time that it takes."""
+        started = time.perf_counter()
+        prepared = prepare(asked, self.documents, reads_only=reads_only)
+        self.limiter.charge(asker, (time.perf_counter() - started) * 1000)
+        return prepared
+
     async def answer(
         self, receive: Receive, prepared: PreparedOperation, context: Context, deadline: Deadline, head: RequestHead
     ) -> Reply | EventStream:
-        """The answer of an operation: one body, or a stream where it is a subscription or the client wants no other."""
-        media = head.media if isinstance(head.media, str) else JSON
-        if prepared.operation.kind is OperationType.SUBSCRIPTION:
-            if not head.takes_events:
-                raise NotAcceptable(f"A subscription is answered as {EVENT_STREAM}: name it in Accept.")
-            begun = subscribe_prepared(prepared, self.documents, context)
-            answers = await until_disconnect(receive, begun, deadline)
-            return self.encode(answers, media) if isinstance(answers, Answer) else EventStream(answers, _encoded)
+        """The answer of an operation: one body, or a stream of one answer where the client wants no other."""
         answer = await self.execute(receive, prepared, context, deadline)
         if context.viewer is None and Unauthorized.code in answer.codes:
             raise Unauthorized
         if head.wants_cost and self.may_see_cost(context):
-            answer = answer.with_extensions(cost={"actual": prepared.cost, "limit": self.documents.limits.cost})
+            answer = answer.with_extensions(cost={"actual": prepared.cost, "limit": self.documents.settings.max_cost})
         if not isinstance(head.media, str):
-            return EventStream(_once(answer), _encoded)
-        return self.encode(answer, media, self.told(answer, context))
+            return self.alone(answer, head)
+        return self.encode(answer, head.media, self.told(answer, context))
+
+    async def stream(
+        self,
+        receive: Receive,
+        prepared: PreparedOperation,
+        context: Context,
+        deadline: Deadline,
+        caller: Caller,
+        head: RequestHead,
+    ) -> Reply | EventStream:
+        """The answers of a subscription, or the one that refuses it."""
+        framing = FRAMINGS[head.stream or EVENT_STREAM]
+        stream = self.streams.open(caller, framing.name)
+        begun: Answer | Answers | None = None
+        try:
+            begun = await until_disconnect(receive, subscribe_prepared(prepared, self.documents, context), deadline)
+        finally:
+            if begun is None or isinstance(begun, Answer):
+                self.streams.close(stream)
+        if isinstance(begun, Answer):
+            if context.viewer is None and Unauthorized.code in begun.codes:
+                raise Unauthorized
+            return self.refusal(begun, head)
+        return EventStream(begun, encoded, framing, streams=self.streams, stream=stream)
+
+    def refusal(self, answer: Answer, head: RequestHead) -> Reply | EventStream:
+        """What refuses an operation, in the form that the client takes."""
+        return self.encode(answer, head.media) if isinstance(head.media, str) else self.alone(answer, head)
+
+    def alone(self, answer: Answer, head: RequestHead) -> EventStream:
+        """A stream of one answer."""
+        return EventStream(_once(answer), encoded, FRAMINGS[head.stream or EVENT_STREAM])
 
     async def execute(
         self, receive: Receive, prepared: PreparedOperation, context: Context, deadline: Deadline
     ) -> Answer:
         """The answer to a query, while its client waits for it; and to a mutation, which goes on to its end."""
         if prepared.operation.kind is not OperationType.MUTATION:
-            work = execute_prepared(prepared, self.documents, context, deadline, plans=self.manners.plans)
+            work = execute_prepared(prepared, self.documents, context, deadline, plans=self.settings.plans)
             return await until_disconnect(receive, work, deadline)
-        work = execute_prepared(prepared, self.documents, context.for_writing(), plans=False)
+        work = execute_prepared(prepared, self.documents, context, plans=False)
         return await self.writes.run(receive, work, deadline)
 
     def encode(self, answer: Answer, media: str, headers: Pairs = ()) -> Reply:
         """An answer with the status of its media type."""
         as_json, as_response, as_draft = STATUSES[answer.outcome]
-        status = as_json if media == JSON else as_draft if self.manners.draft_statuses else as_response
+        status = as_json if media == JSON else as_draft if self.settings.draft_statuses else as_response
         if answer.outcome is Outcome.UNAVAILABLE:
             headers = [*headers, (b"retry-after", b"%d" % Unavailable.retry_after)]
         return encode(answer.content, status, media, headers)
 
     def told(self, answer: Answer, context: Context) -> Pairs:
         """In development, which way the answer was made, and with how many statements."""
-        if not self.manners.open_door:
+        if not self.settings.is_development:
             return ()
         return (
             (b"x-graphql-path", b"planned" if answer.planned else b"ordinary"),
@@ -223,28 +276,40 @@ class GraphQL:
 
     def may_see_cost(self, context: Context) -> bool:
         """Whether the answer may tell what it cost: outside of development to those with the scope."""
-        return self.manners.open_door or (context.viewer is not None and COST_SCOPE in context.viewer.scopes)
+        return self.settings.is_development or (context.viewer is not None and COST_SCOPE in context.viewer.scopes)
 
     async def context(self, authorization: str | None, organization: str | None, deadline: Deadline) -> Context:
-        """Who asks. Behind the open door, whoever sends no credential may look at the schema, but reads no rows."""
-        if authorization is None and self.manners.open_door:
+        """Who asks. In development, whoever sends no credential may look at the schema, but reads no rows."""
+        if authorization is None and self.settings.is_development:
             return Context(None, None)
-        scheme, token = get_authorization_scheme_param(authorization)
-        token = token if scheme.lower() == "bearer" else ""
-        viewer = await self.credentials.authenticate(token, organization, deadline)
+        viewer = await self.credentials.authenticate(token_of(authorization), organization, deadline)
         viewer.require(READ)
-        return Context.of(viewer, self.database)
+        return Context.of(viewer, self.database, links=self.links)
+
+    def for_operation(
+        self, prepared: PreparedOperation, context: Context, authorization: str | None, deadline: Deadline
+    ) -> Context:
+        """The context of an operation: a mutation may write, and have the platform act until the deadline."""
+        if prepared.operation.kind is not OperationType.MUTATION:
+            return context
+        return context.for_writing(self._acting(context, authorization, deadline))
+
+    def _acting(self, context: Context, authorization: str | None, deadline: Deadline) -> Acting | None:
+        if self.platform is None or self.links is None or context.viewer is None:
+            return None
+        one = Redeliveries(self.platform, context.viewer, token_of(authorization))
+        return Acting(one, BulkRedeliveries(one, self.links.signer, deadline))
 
     async def body(self, receive: Receive, length: str) -> bytes:
         """The body of a POST, which must be small, and here in time."""
-        limit = self.manners.max_body_bytes
+        limit = self.settings.max_body_bytes
         size = int(length) if length.isdecimal() and len(length) < 19 else 0
         if size > limit:
             raise BodyLimitExceeded(f"The body has more than {limit} bytes.", limit, size)
-        seconds = self.manners.deadline
+        seconds = self.settings.deadline_seconds
 
         def too_slow() -> RequestTimeout:
-            return RequestTimeout(f"The body took more than {seconds:g} s to arrive.", seconds or 0)
+            return RequestTimeout(f"The body took more than {seconds:g} s to arrive.", seconds)
 
         return await until_disconnect(receive, _read(receive, limit), Deadline(seconds), too_slow)
 
@@ -269,29 +334,37 @@ async def _once(answer: Answer) -> AsyncGenerator[Answer]:
     yield answer
 
 
-def _encoded(answer: Answer) -> bytes:
+def encoded(answer: Answer) -> bytes:
+    """An answer in JSON, without line ends."""
     return encode(answer.content, 200, JSON).body
 
 
+def token_of(authorization: str | None) -> str:
+    """The bearer token of a header; empty where there is none."""
+    scheme, token = get_authorization_scheme_param(authorization)
+    return token if scheme.lower() == "bearer" else ""
+
+
+def asker_of(context: Context, scope: Scope) -> str:
+    """By whom requests and streams are counted: the credential, or the address of whoever has none."""
+    return context.viewer.credential if context.viewer else str((scope.get("client") or ("",))[0])
+
+
+def _last_event_id(scope: Scope) -> str | None:
+    """Which event a client saw last, as it says itself: browsers do where they take up a stream again."""
+    for name, value in scope["headers"]:
+        if name == LAST_EVENT_ID and value:
+            return str(value.decode("latin-1"))
+    return None
+
+
 def encode(body: Mapping[str, Any] | bytes, status: int, media: str, headers: Pairs = ()) -> Reply:
-    """A response in JSON. Text that is no Unicode is escaped, and a number that JSON does not have becomes null."""
+    """A response in JSON, as it is sent."""
     if isinstance(body, bytes):
         return Reply(body, status, media, headers)
     if body.get("errors"):
         exchange.get().code = body["errors"][0]["extensions"]["code"]
-    try:
-        content = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-    except ValueError:
-        content = json.dumps(_finite(body), separators=(",", ":")).encode()
-    return Reply(content, status, media, headers)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return Reply(to_json(body), status, media, headers)
 
 
 def _headers(error: ClientError) -> Pairs:

@@ -63,6 +63,17 @@ def _read_body(body: bytes) -> GraphQLRequest:
     return _request(parameters)
 
 
+def read_message(payload: Any) -> GraphQLRequest:
+    """What the payload of a message asks for; `BadRequest` where that is nothing."""
+    if not isinstance(payload, dict):
+        raise BadRequest("The payload must be an object with a `query`.")
+    try:
+        json.dumps(payload, ensure_ascii=False).encode()  # text that can be written down again
+    except ValueError:
+        raise BadRequest("The payload holds text that is no Unicode.") from None
+    return _request(payload)
+
+
 def read_parameters(query_string: bytes) -> GraphQLRequest:
     """What the parameters of a GET ask for; `BadRequest` where that is nothing. Unknown parameters are ignored."""
     try:

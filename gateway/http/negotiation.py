@@ -13,6 +13,8 @@ from gateway.http.credentials import ONE_AUTHORIZATION, organization_of
 JSON = "application/json"
 RESPONSE_JSON = "application/graphql-response+json"
 EVENT_STREAM = "text/event-stream"
+MULTIPART = "multipart/mixed"
+MULTIPART_VERSION = "1.0"  # of Apollo's protocol for subscriptions over HTTP
 COST_HEADER = "x-graphql-cost"
 AUTHORIZATION = b"authorization"
 READ_ONCE = frozenset(
@@ -29,15 +31,15 @@ HeaderPairs = tuple[tuple[bytes, bytes], ...]
 class RequestHead:
     """How to answer, for which organization, and what is wrong with the body before it is read.
 
-    `media` is what the client prefers for one answer, or what to refuse it with; `takes_events` where it names
-    `text/event-stream` for a stream of them.
+    `media` is what the client prefers for one answer, or what to refuse it with; `stream` is the media type that it
+    names for many of them, None where it takes one answer only.
     """
 
     media: str | NotAcceptable
     organization: str | None
     wants_cost: bool
     unreadable: ClientError | None
-    takes_events: bool
+    stream: str | None
 
 
 def read_request_head(scope: Scope, get_needs_accept: bool) -> tuple[RequestHead, str | Unauthorized | None, str]:
@@ -80,7 +82,7 @@ def _read(pairs: HeaderPairs, strict: bool) -> RequestHead:
         organization_of(headers),
         headers.get(COST_HEADER, "") not in {"", "0"},
         _unreadable(headers),
-        takes_events(headers.getlist("accept")),
+        stream_of(headers.getlist("accept")),
     )
 
 
@@ -119,10 +121,15 @@ def negotiate(accept: list[str], *, strict: bool = False) -> str:
     return media
 
 
-def takes_events(accept: list[str]) -> bool:
-    """Whether a client names the media type of streams; a wildcard does not: it means one answer."""
-    named = (parse_media_type(part) for part in ",".join(accept).split(","))
-    return any(kind == EVENT_STREAM and _quality(given.get("q", "1")) > 0 for kind, given in named)
+def stream_of(accept: list[str]) -> str | None:
+    """The media type of streams that a client likes best, of those that it names; a wildcard means one answer."""
+    liked: dict[str, float] = {}
+    for part in ",".join(accept).split(","):
+        kind, given = parse_media_type(part)
+        if kind == EVENT_STREAM or (kind == MULTIPART and given.get("subscriptionspec") == MULTIPART_VERSION):
+            liked.setdefault(kind, _quality(given.get("q", "1")))
+    media = max(liked, key=lambda kind: liked[kind], default=None)
+    return None if media is None or liked[media] <= 0 else media
 
 
 def parse_media_type(text: str) -> tuple[str, Mapping[str, str]]:

@@ -2,11 +2,10 @@
 
 import json
 import logging
+import re
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
-
-from gateway.observability.record import RequestRecord
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the request that is being answered; empty outside of one."""
@@ -15,8 +14,7 @@ STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "
 
 encode_line = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
-access = logging.getLogger("access")
-slow = logging.getLogger("slow")
+UNQUOTED = re.compile(r'[^ "=]*')
 
 
 class TextFormatter(logging.Formatter):
@@ -27,7 +25,7 @@ class TextFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
         """The line, without the traceback."""
-        fields = (f" {name}={_word(value)}" for name, value in fields_of(record).items())
+        fields = (f" {name}={word(value)}" for name, value in fields_of(record).items())
         return super().formatMessage(record) + "".join(fields)
 
 
@@ -65,42 +63,12 @@ def configure_logging(level: str, form: str = "text") -> None:
     handler.setFormatter(FORMATS[form]())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # no format shows them
+    logging.getLogger("audit").setLevel(logging.INFO)  # whatever else is left out
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of each request to the platform
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every look at the schema's revision
 
 
-def log_access(exchange: RequestRecord, seconds: float) -> None:
-    """One line about a request; those of probes are for debugging."""
-    level = logging.DEBUG if exchange.face == "probe" else logging.INFO
-    if access.isEnabledFor(level):
-        # Not `log`, which looks for the line of code that calls it at every request.
-        access.handle(access.makeRecord("access", level, "", 0, "answered", (), None, None, _fields(exchange, seconds)))
-
-
-def log_slow(exchange: RequestRecord, seconds: float) -> None:
-    """A warning about a request that took long, with its document, in which no value is left."""
-    document = None if exchange.document is None else exchange.document()
-    slow.warning("slow operation", extra={**_fields(exchange, seconds), "document": document})
-
-
-def _fields(exchange: RequestRecord, seconds: float) -> dict[str, Any]:
-    fields = {
-        "face": exchange.face,
-        "method": exchange.method,
-        "path": exchange.path,
-        "status": exchange.status,
-        "code": exchange.code,
-        "duration_ms": round(seconds * 1000, 3),
-        "operation": exchange.operation,
-        "planned": exchange.planned,
-        "statements": exchange.statements,
-        "rows": exchange.rows,
-        "bytes": exchange.bytes,
-        "key": exchange.key,
-    }
-    return fields if exchange.trace is None else {**fields, "trace_id": exchange.trace.id}
-
-
-def _word(value: Any) -> str:
+def word(value: Any) -> str:
     """A value that neither ends the line nor looks like another field."""
     text = str(value)
-    return text if text.isprintable() and not set(text) & set(' "=') else json.dumps(text)
+    return text if UNQUOTED.fullmatch(text) and text.isprintable() else json.dumps(text)

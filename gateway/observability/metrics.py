@@ -30,6 +30,8 @@ SUM = "sum"
 NOTHING = Total()
 
 REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+LAG_BUCKETS = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 120.0)
+TRANSPORTS = ("sse", "multipart", "websocket")
 STATEMENT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0)
 
 
@@ -67,6 +69,15 @@ FAMILIES = {
         Family("gateway_rows_total", "Rows that SQL statements of requests returned."),
         Family("gateway_limits_hit_total", "Requests refused by a limit.", ("code",)),
         Family("gateway_legacy_requests_total", "Requests to the REST endpoint.", ("key",)),
+        Family("gateway_streams", "Streams of events that are open.", ("transport",)),
+        Family("gateway_stream_events_total", "Events sent over streams.", ("transport",)),
+        Family("gateway_watched_tables", "Tables of organizations that are looked at for changes."),
+        Family(
+            "gateway_change_lag_seconds",
+            "How long after its own time a change was told to its watchers.",
+            (),
+            LAG_BUCKETS,
+        ),
         Family("gateway_pool_size", "Connections that may be open to the database."),
         Family("gateway_pool_in_use", "Connections that run a statement."),
         Family("gateway_pool_waiting", "Statements that wait for a connection."),
@@ -75,6 +86,11 @@ FAMILIES = {
         Family("gateway_cache_entries", "What a cache holds.", ("cache",)),
         Family("gateway_cache_hits_total", "What was found in a cache.", ("cache",)),
         Family("gateway_cache_misses_total", "What was not found in a cache.", ("cache",)),
+        Family("gateway_redeliveries_total", "Redeliveries asked for, by what came of them.", ("outcome",)),
+        Family("gateway_redelivery_seconds", "How long redeliveries took.", (), REQUEST_BUCKETS),
+        Family("gateway_exports_total", "Exports that have ended.", ("list", "format", "outcome")),
+        Family("gateway_export_rows_total", "Rows that were exported."),
+        Family("gateway_exports_under_way", "Exports that are under way."),
         Family("gateway_worker_restarts_total", "Workers that died and were replaced."),
     )
 }
@@ -118,6 +134,8 @@ class Metrics(Collector):
         self._statement = self._histogram("gateway_statement_seconds")
         self._rows = self._cell("gateway_rows_total")
         self._restarts = self._cell("gateway_worker_restarts_total")
+        self._lag = self._histogram("gateway_change_lag_seconds")
+        self._events = {name: self._cell("gateway_stream_events_total", name) for name in TRANSPORTS}
 
     def request(self, face: str, operation: str, planned: bool, code: str, seconds: float) -> None:
         """Count a request that has been answered.
@@ -144,9 +162,32 @@ class Metrics(Collector):
         values[self._statement - 1] += seconds
         values[self._rows] += rows
 
+    def event(self, transport: str) -> None:
+        """Count an event that was sent over a stream."""
+        self._values[self._events[transport]] += 1
+
+    def change(self, lag: float) -> None:
+        """Count a change that is told to its watchers, so many seconds after its own time."""
+        values = self._values
+        values[self._lag + bisect_left(LAG_BUCKETS, lag)] += 1
+        values[self._lag - 1] += max(lag, 0.0)
+
     def legacy(self, key: str) -> None:
         """Count a request to the REST endpoint by a key's id."""
         self._values[self._cell("gateway_legacy_requests_total", self._bounded(self._keys, key))] += 1
+
+    def redelivery(self, outcome: str, seconds: float) -> None:
+        """Count a redelivery; `outcome` is one of a few words."""
+        values = self._values
+        values[self._cell("gateway_redeliveries_total", outcome)] += 1
+        histogram = self._histogram("gateway_redelivery_seconds")
+        values[histogram + bisect_left(REQUEST_BUCKETS, seconds)] += 1
+        values[histogram - 1] += seconds
+
+    def export(self, name: str, format_: str, outcome: str, rows: int) -> None:
+        """Count an export that has ended; `outcome` is `complete` or `broken`."""
+        self._values[self._cell("gateway_exports_total", name, format_, outcome)] += 1
+        self._values[self._cell("gateway_export_rows_total")] += rows
 
     def watch(self, name: str, read: Callable[[], float], *labels: str) -> None:
         """Show a number that somebody else keeps, read when it is asked for."""

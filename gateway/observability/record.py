@@ -43,7 +43,8 @@ class RequestRecord:
     """Filled in on the way, by whoever knows.
 
     `face` is one of `FACES` in metrics. `started`, and `begun` when the answer began, are times of `perf_counter`.
-    `operation` is the GraphQL operation's name, empty where it has none, and `kind` `query` or `mutation`. `document`
+    `operation` is the GraphQL operation's name, empty where it has none, and `kind` `query`, `mutation` or
+    `subscription`. `document`
     gives the normalised document, and is called only when somebody wants to see it. `planned` tells the fast path from
     the ordinary executor. `code` is the first error's, or `OK`. `key` is the API key's id, or `jwt`. `bytes` are those
     of the answer's body, and `events` the answers in it where it is a stream of them.

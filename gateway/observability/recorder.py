@@ -4,11 +4,13 @@ import time
 from collections.abc import Iterable, Iterator
 
 from gateway.errors import ClientError, InternalError
-from gateway.observability.logs import log_access, log_slow
 from gateway.observability.metrics import CLIENT_GONE, OK, Metrics
 from gateway.observability.record import RequestRecord, Traces, exchange
+from gateway.observability.request_log import AccessLog, log_slow
+from gateway.settings import ObservabilitySettings
 
 GONE = 499  # the status of a request whose client did not wait for the answer
+STREAMED = "subscription"
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
@@ -23,22 +25,21 @@ CODE_OF_STATUS = {**dict(reversed(list(_codes()))), GONE: CLIENT_GONE, 500: Inte
 
 
 class Recorder:
-    """What a gateway shows of its requests. `metrics` and `traces` are None where they are off; a request whose
-    answer takes `slow_seconds` to begin is logged by itself, none where that is 0: how long it takes to the end is the
-    client's doing, too."""
+    """What a gateway shows of its requests. `metrics`, `traces` and the access log are None where they are off; a
+    request whose answer takes `slow_seconds` to begin is logged by itself, none where that is 0: how long it takes to
+    the end is the client's doing, too."""
 
     def __init__(
         self,
+        settings: ObservabilitySettings,
         metrics: Metrics | None = None,
         traces: Traces | None = None,
-        *,
-        access_log: bool = False,
-        slow_seconds: float = 0,
+        access_log: AccessLog | None = None,
     ) -> None:
         self.metrics = metrics
         self.traces = traces
         self.access_log = access_log
-        self.slow_seconds = slow_seconds or float("inf")
+        self.slow_seconds = settings.slow_seconds or float("inf")
 
     @property
     def is_idle(self) -> bool:
@@ -62,13 +63,22 @@ class Recorder:
         if record.status >= 400 and record.code == OK:
             record.code = CODE_OF_STATUS.get(record.status, "")
         if self.metrics is not None:
-            self.metrics.request(record.face, record.operation, record.planned, record.code, seconds)
-        if self.access_log:
-            log_access(record, seconds)
+            # A stream's time is that until it begins: how long it lasts is up to its client.
+            taken = (record.begun or now) - record.started if record.kind == STREAMED else seconds
+            self.metrics.request(record.face, record.operation, record.planned, record.code, taken)
+        if self.access_log is not None:
+            self.access_log.write(record, seconds)
         if (record.begun or now) - record.started >= self.slow_seconds:
             log_slow(record, seconds)
         if record.trace is not None:
             record.trace.end(record)
+
+    def close(self) -> None:
+        """Let go of what is held: lines of the log, spans."""
+        if self.access_log is not None:
+            self.access_log.close()
+        if self.traces is not None:
+            self.traces.close()
 
 
 def face_of(path: str) -> str:

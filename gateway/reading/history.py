@@ -24,7 +24,11 @@ WHOLE_ATTEMPT = frozenset(AttemptDocument.model_fields) & set(batch_callback_del
 class BatchExists:
     """A filter that keeps the deliveries of batches: where some are found, so is their batch."""
 
-    def parameterised(self, scope: Visibility) -> tuple["BatchExists", FilterValues]:  # noqa: ARG002
+    def parameterised(
+        self,
+        scope: Visibility,
+        name: str = "where",
+    ) -> tuple["BatchExists", FilterValues]:
         """The filter itself: there is no value in it."""
         return self, {}
 

@@ -46,7 +46,7 @@ class Order:
     def beyond(self, columns: Any, position: Position, *, backwards: bool = False) -> ColumnElement[bool]:
         """The rows that come after a position, or before it."""
         keys = self.keys(columns)
-        value, id_ = _binds(position, keys)
+        value, id_ = binds(position, keys)
         here, there, down = tuple_(*keys), tuple_(value, id_), self.descending != backwards
         pair = here < there if down else here > there
         if keys[0] is columns[self.column]:
@@ -178,7 +178,7 @@ def parameters(
     return _places(name, _is_time(column)), {f"{name}_value": value, f"{name}_id": id_}
 
 
-def _binds(position: Position, keys: Sequence[ColumnElement[Any]]) -> list[BindParameter[Any]]:
+def binds(position: Position, keys: Sequence[ColumnElement[Any]]) -> list[BindParameter[Any]]:
     """A position's two values as parameters, which they may be already."""
     return [
         value

@@ -50,6 +50,15 @@ class Reader:
         self._stopped = False
         self.statements = 0
 
+    def for_eyes(self, *, sees_secrets: bool) -> "Reader":
+        """The reader that reads the same for viewers who see secrets, or who do not."""
+        if sees_secrets is self.scope.sees_secrets:
+            return self
+        database, scope = self.database, self.scope
+        other = Reader(database, scope.organization, scope.now, sees_secrets=sees_secrets, newest=self.newest)
+        other._affinity = self._affinity
+        return other
+
     @property
     def organization(self) -> str:
         """The organization whose rows are read."""

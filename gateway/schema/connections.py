@@ -20,12 +20,22 @@ from gateway.reading.pages import Cursors, Order, Page, Slice
 from gateway.reading.previews import Wanted
 from gateway.reading.questions import CountUpTo, PageOf
 from gateway.schema.context import Info
+from gateway.schema.exports import (
+    LIST_NAMES,
+    ExportFormat,
+    ExportLink,
+    FieldsArgument,
+    FormatArgument,
+    chosen_fields,
+    filter_json,
+    order_json,
+)
 from gateway.schema.fields import Source, SourcedField, columns_of, resolved
 from gateway.schema.inputs import LARGEST_PAGE, OrderInput, page_size
 from gateway.schema.nodes import Node
 
 USUAL_PAGE = 50
-HIGHEST_COUNT = 100_000
+HIGHEST_TOTAL = 100_000
 
 PageSize = Annotated[
     int | None,
@@ -178,14 +188,32 @@ class Connection(Generic[T]):
     async def total_count(
         self,
         info: Info,
-        limit: Annotated[int, strawberry.argument(description=f"Where counting stops: 1 to {HIGHEST_COUNT}.")] = 10_000,
+        limit: Annotated[int, strawberry.argument(description=f"Where counting stops: 1 to {HIGHEST_TOTAL}.")] = 10_000,
     ) -> TotalCount:
-        if not 1 <= limit <= HIGHEST_COUNT:
-            raise ValidationFailed(f"limit must be 1 to {HIGHEST_COUNT}, not {limit}.")
+        if not 1 <= limit <= HIGHEST_TOTAL:
+            raise ValidationFailed(f"limit must be 1 to {HIGHEST_TOTAL}, not {limit}.")
         question = CountUpTo(self.question.table, self.question.where, limit)
         counted = await info.context.reader.load(question)
         precision = CountPrecision.EXACT if counted <= limit else CountPrecision.CAPPED
         return TotalCount(value=min(counted, limit), precision=precision)
+
+    @resolved(
+        description="A link for a browser to all rows that the filter keeps, in this order, as a file. It needs no "
+        "credential, and is good for a short while."
+    )
+    async def export_link(
+        self,
+        info: Info,
+        format: FormatArgument = ExportFormat.CSV,
+        fields: FieldsArgument = None,
+    ) -> ExportLink:
+        asked = self.question
+        content = {
+            "filter": filter_json(asked.where),
+            "orderBy": order_json(asked.order),
+            "fields": chosen_fields(self.of, fields),
+        }
+        return ExportLink.of(info.context, LIST_NAMES[asked.table.name], format, content)
 
     def cursor(self, row: AnyRow) -> str:
         """The cursor of a row of the list."""
@@ -221,7 +249,7 @@ class Paginated(Source):
     def connection(
         self,
         columns: frozenset[Wanted],
-        filter: Filter | None,  # noqa: A002
+        filter: Filter | None,
         order_by: OrderInput | None,
         **page: Any,
     ) -> Connection[Any]:

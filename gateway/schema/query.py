@@ -4,7 +4,7 @@ from typing import Annotated
 
 import strawberry
 
-from gateway.reading.filters import BatchFilter, CallbackAttemptFilter
+from gateway.reading.filters import BatchFilter
 from gateway.schema.connections import Connection, paginated
 from gateway.schema.context import Info
 from gateway.schema.fields import loaded_by_id, resolved
@@ -17,10 +17,12 @@ from gateway.schema.inputs import (
     CallbackDeliveryOrderField,
     OrderDirection,
 )
+from gateway.schema.mutation import Mutation
 from gateway.schema.nodes import NODES, Node, loaded_node, loaded_nodes
 from gateway.schema.scalars import CONFIG
 from gateway.schema.statistics import CallbackStats
 from gateway.schema.strawberry_internals import core_schema
+from gateway.schema.subscription import AttemptsKept, Subscription
 from gateway.schema.types import (
     Batch,
     BatchCallbackDelivery,
@@ -32,9 +34,6 @@ from gateway.schema.types import (
 )
 
 BatchesKept = Annotated[BatchFilter | None, strawberry.argument(description="Which batches to keep; all if left out.")]
-AttemptsKept = Annotated[
-    CallbackAttemptFilter | None, strawberry.argument(description="Which attempts to keep; all if left out.")
-]
 
 
 @strawberry.type(description="Everything that can be asked. Only rows of the credential's organization exist.")
@@ -68,7 +67,7 @@ class Query:
 
     # Resolvers of objects with fields that may fail while they are waited for are asynchronous, although they wait for
     # nothing: below one that is not, graphql-core 3.3 forgets a task whose error makes a parent null.
-    async def _statistics(self, info: Info, filter: DeliveriesKept = None) -> CallbackStats:  # noqa: A002
+    async def _statistics(self, info: Info, filter: DeliveriesKept = None) -> CallbackStats:
         return CallbackStats(reader=info.context.reader, where=filter)
 
     async def _who_asks(self, info: Info) -> ViewerType:
@@ -86,7 +85,9 @@ class Query:
     )
 
 
-schema = strawberry.Schema(query=Query, types=list(NODES.values()), config=CONFIG)
+schema = strawberry.Schema(
+    query=Query, mutation=Mutation, subscription=Subscription, types=list(NODES.values()), config=CONFIG
+)
 SCHEMA = core_schema(schema)
 
 

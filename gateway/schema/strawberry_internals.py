@@ -14,7 +14,9 @@ import strawberry
 from graphql import GraphQLField, GraphQLObjectType, GraphQLResolveInfo, GraphQLSchema
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.schema.schema_converter import GraphQLCoreConverter
+from strawberry.types import get_object_definition
 from strawberry.types.arguments import StrawberryArgument, convert_arguments
+from strawberry.types.base import StrawberryList, StrawberryOptional
 from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.field import StrawberryField
 
@@ -78,3 +80,11 @@ def resolver_of(field: StrawberryField) -> ResolverFunction | None:
 def enum_definition(of: EnumMeta) -> StrawberryEnumDefinition:
     """What Strawberry knows of an enum (`__strawberry_definition__`)."""
     return cast("StrawberryEnumDefinition", cast("Any", of).__strawberry_definition__)
+
+
+def is_leaf(field: StrawberryField) -> bool:
+    """Whether a field is a scalar or an enum (`StrawberryField.type`, `StrawberryOptional`, `StrawberryList`)."""
+    type_: Any = field.type
+    while isinstance(type_, StrawberryOptional):
+        type_ = type_.of_type
+    return not isinstance(type_, StrawberryList) and get_object_definition(type_) is None

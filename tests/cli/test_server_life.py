@@ -3,7 +3,6 @@
 import json
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ import psutil
 import pytest
 
 from tests.support.commands import running
+from tests.support.forked import Forked
 
 PATIENCE = 30  # seconds that no test needs, unless it fails
 FOREVER = "600"  # seconds that no test waits for
@@ -27,7 +27,7 @@ WORKERS = pytest.mark.parametrize("workers", ["1", "2"])
 
 @dataclass(frozen=True)
 class Served:
-    process: subprocess.Popen[str]
+    process: Forked
     port: int
 
     def ask(self, path: str = "/graphql", body: bytes | None = BODY) -> HTTPResponse:

@@ -1,8 +1,7 @@
 """What clients notice when something breaks under load: a late or a refused request, never a wrong answer.
 
 The gateway is a process of its own, PostgreSQL a server of this module's own, `tests.support.proxy` between them. Every
-answer is checked. `MEASURING` is what the client may take to notice an answer: it shares the machine with all the
-others.
+answer is checked. The load is light where tests of other workers take a core meanwhile, and heavy in the searches.
 """
 
 import asyncio
@@ -26,10 +25,10 @@ from gateway.database.pool import SHORTEST_LINE
 from gateway.database.tables import batch_callback_deliveries, batches
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key
-from tests.benchmark.refusal import Refused
 from tests.benchmark.requests import get, post
-from tests.benchmark.servers import gateway, running
 from tests.cli.test_server_life import served
+from tests.support.commands import environment
+from tests.support.forked import Forked
 from tests.support.load import ALLOWED, LATE, RIGHT, Answered, Asked, Client, load
 from tests.support.proxy import HOST, Proxy, proxied
 from tests.support.rows import OURS, batch, delivery, history, identifier, store
@@ -38,11 +37,9 @@ from tests.support.servers import Server, postgres_server
 pytestmark = pytest.mark.postgresql
 DEADLINE = 1.0
 GRACE = 0.25  # seconds after the deadline in which every answer must be there
-MEASURING = 0.5
 SECONDS_TO_RECOVER = 5.0
 SECONDS_TO_END = 10.0
 PATIENCE = 20.0  # seconds that no test needs, unless it fails
-CLIENTS, RATE = 10, 60.0  # few, since tests of other workers take a core meanwhile
 POOL = 5
 KEY = "gw_faults"
 LONG, BYTES = identifier(0xBA, 9), 40_000  # a batch of 250 deliveries with payloads of so many bytes
@@ -53,6 +50,18 @@ PAGE = f"{{ batches(first: 3) {{ nodes {{ id {DELIVERIES} }} totalCount {{ value
 STATS = "{ callbackStats { deliveries overdue successRate } viewer { scopes } }"
 
 
+@dataclass(frozen=True)
+class Load:
+    """Clients, their requests a second in all, and the seconds that they may take to notice an answer."""
+
+    clients: int
+    rate: float
+    measuring: float
+
+
+LIGHT, HEAVY = Load(10, 60.0, 0.5), Load(30, 200.0, 0.15)
+
+
 @dataclass
 class Scene:
     """A gateway behind a proxy, under a load that knows the right answers."""
@@ -61,9 +70,14 @@ class Scene:
     role: str
     proxy: Proxy
     port: int
-    process: Any
+    process: Forked
     asked: list[Asked]
+    load: Load
     answers: list[Answered] = field(default_factory=list)
+
+    @property
+    def clients(self) -> int:
+        return self.load.clients
 
     def seen(self) -> Counter[str]:
         return Counter(answered.what for answered in self.answers)
@@ -76,20 +90,20 @@ class Scene:
         the server.
         """
         self.answers.clear()
-        async with load(self.port, cycle(self.asked), self.answers.append, clients=CLIENTS, rate=RATE):
-            await until(lambda: len(self.answers) >= CLIENTS)
+        async with load(self.port, cycle(self.asked), self.answers.append, clients=self.clients, rate=self.load.rate):
+            await until(lambda: len(self.answers) >= self.clients)
             assert set(self.seen()) == {RIGHT}
             yield
             healed = time.perf_counter()
             await until(lambda: self._are_right(healed), SECONDS_TO_RECOVER)
         assert set(self.seen()) <= ALLOWED, self.seen()
-        assert max(answered.seconds for answered in self.answers) < DEADLINE + GRACE + MEASURING
+        assert max(answered.seconds for answered in self.answers) < DEADLINE + GRACE + self.load.measuring
         assert connections(self.server, self.role) <= POOL + 1  # the one more is for what the gateway writes
         await until(lambda: running_statements(self.server, self.role) == 0)
 
     def _are_right(self, since: float) -> bool:
-        last = [answered for answered in self.answers[-2 * CLIENTS :] if answered.sent > since]
-        return len(last) == 2 * CLIENTS and {answered.what for answered in last} == {RIGHT}
+        last = [answered for answered in self.answers[-2 * self.clients :] if answered.sent > since]
+        return len(last) == 2 * self.clients and {answered.what for answered in last} == {RIGHT}
 
 
 async def until(what: Callable[[], bool], seconds: float = PATIENCE) -> None:
@@ -106,10 +120,19 @@ def server() -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(LIGHT, id="light"), pytest.param(HEAVY, id="heavy", marks=pytest.mark.thorough)],
+)
+def weight(request: pytest.FixtureRequest) -> Load:
+    made: Load = request.param
+    return made
+
+
 @pytest.fixture(scope="module")
-async def broken(server: Server) -> AsyncIterator[Scene]:
+async def broken(server: Server, weight: Load) -> AsyncIterator[Scene]:
     """One gateway for many faults."""
-    async with scene(server) as broken:
+    async with scene(server, weight) as broken:
         yield broken
 
 
@@ -142,22 +165,33 @@ def requests() -> list[bytes]:
 
 
 @asynccontextmanager
-async def scene(server: Server, **settings: str) -> AsyncIterator[Scene]:
+async def scene(server: Server, weight: Load = LIGHT, /, **settings: str) -> AsyncIterator[Scene]:
     """A gateway with a short deadline and a role of its own. When it is stopped, it leaves no connection behind."""
-    variables = {"deadline_seconds": f"{DEADLINE:g}", "database_pool_size": str(POOL), "log_level": "ERROR", **settings}
-    contestant = gateway("gateway", **{f"GATEWAY_{name.upper()}": value for name, value in variables.items()})
+    usual = {"profile": "production", "rate_limit": "0", "drain_seconds": "0", "access_log": "false"}
+    usual |= {"deadline_seconds": f"{DEADLINE:g}", "database_pool_size": str(POOL), "log_level": "ERROR"}
+    variables = {f"GATEWAY_{name.upper()}": value for name, value in {**usual, **settings}.items()}
     async with proxied(HOST, server.port) as proxy:
         role = f"gateway_{proxy.port}"
         server.sql(f"CREATE ROLE {role} SUPERUSER LOGIN")
-        through = make_url(server.url()).set(username=role, port=proxy.port).render_as_string(hide_password=False)
-        async with running(contestant, through) as served:
-            client = Client(served.address.port)
+        variables["GATEWAY_DATABASE_URL"] = (
+            make_url(server.url()).set(username=role, port=proxy.port).render_as_string()
+        )
+        process = Forked(server.folder, ("serve", "--port", "0"), environment(server.folder, variables))
+        try:
+            said = await asyncio.to_thread(process.has_said, "Listening", PATIENCE)  # the proxy runs in this one
+            port = int(said.rpartition(":")[2])
+            client = Client(port)
             asked = []
             for request in requests():
                 assert (await client.ask(Asked(request))).what == RIGHT
                 asked.append(Asked(request, client.body))
             client.close()
-            yield Scene(server, role, proxy, served.address.port, served.process, asked)
+            yield Scene(server, role, proxy, port, process, asked, weight)
+            process.terminate()
+            assert await asyncio.to_thread(process.wait, PATIENCE) == 0
+        finally:
+            process.kill()
+            await asyncio.to_thread(process.communicate)
         await until(lambda: connections(server, role) == 0)
 
 
@@ -178,20 +212,20 @@ async def test_connections_that_are_reset_are_replaced(broken: Scene) -> None:
         for _ in range(5):
             before = len(broken.answers)
             broken.proxy.reset()
-            await until(lambda before=before: len(broken.answers) > before + CLIENTS)  # type: ignore[misc]
+            await until(lambda before=before: len(broken.answers) > before + broken.clients)  # type: ignore[misc]
 
 
 async def test_a_black_hole_is_answered_for_at_the_deadline(broken: Scene) -> None:
     async with broken.loaded():
         broken.proxy.hole()
-        await until(lambda: broken.seen()[LATE] >= CLIENTS)
+        await until(lambda: broken.seen()[LATE] >= broken.clients)
         broken.proxy.heal()
 
 
 async def test_latency_beyond_the_deadline_is_answered_for(broken: Scene) -> None:
     async with broken.loaded():
         broken.proxy.latency = 2.0
-        await until(lambda: broken.seen()[LATE] >= CLIENTS)
+        await until(lambda: broken.seen()[LATE] >= broken.clients)
         broken.proxy.heal()
 
 
@@ -200,13 +234,13 @@ async def test_a_database_that_comes_back_is_found_again(broken: Scene, way: str
     server = broken.server
     async with broken.loaded():
         await asyncio.to_thread(server.kill if way == "kill" else lambda: server.stop(way))
-        await until(lambda: broken.seen()["UNAVAILABLE"] >= CLIENTS)
+        await until(lambda: broken.seen()["UNAVAILABLE"] >= broken.clients)
         await asyncio.to_thread(server.start)
 
 
 async def test_statements_behind_a_lock_are_ended(broken: Scene) -> None:
     async with broken.loaded(), locked(broken.server):
-        await until(lambda: broken.seen()[LATE] >= CLIENTS)
+        await until(lambda: broken.seen()[LATE] >= broken.clients)
 
 
 async def test_statements_that_sleep_are_ended(broken: Scene) -> None:
@@ -218,42 +252,41 @@ async def test_statements_that_sleep_are_ended(broken: Scene) -> None:
         await change(
             "ALTER TABLE batches RENAME TO awake;CREATE VIEW batches AS SELECT awake.* FROM awake, pg_sleep(600)"
         )
-        await until(lambda: broken.seen()[LATE] >= CLIENTS)
+        await until(lambda: broken.seen()[LATE] >= broken.clients)
         await change("DROP VIEW batches; ALTER TABLE awake RENAME TO batches")
 
 
-async def test_the_ordinary_executor_keeps_the_deadline(server: Server) -> None:
-    async with scene(server, plans="false") as broken, broken.loaded():
+async def test_the_ordinary_executor_keeps_the_deadline(server: Server, weight: Load) -> None:
+    async with scene(server, weight, plans="false") as broken, broken.loaded():
         broken.proxy.hole()
-        await until(lambda: broken.seen()[LATE] >= CLIENTS)
+        await until(lambda: broken.seen()[LATE] >= broken.clients)
         broken.proxy.heal()
 
 
-async def test_looking_up_a_key_counts_against_the_deadline(server: Server) -> None:
-    async with scene(server, credential_cache_seconds="0") as broken, broken.loaded():
+async def test_looking_up_a_key_counts_against_the_deadline(server: Server, weight: Load) -> None:
+    async with scene(server, weight, credential_cache_seconds="0") as broken, broken.loaded():
         broken.proxy.latency = DEADLINE * 0.4  # each way: one statement is in time, a second one is not
-        await until(lambda: broken.seen()[LATE] >= CLIENTS)
+        await until(lambda: broken.seen()[LATE] >= broken.clients)
         broken.proxy.heal()
 
 
-async def test_a_pool_that_is_exhausted_refuses(server: Server) -> None:
+async def test_a_pool_that_is_exhausted_refuses(server: Server, weight: Load) -> None:
     settings = {"database_pool_size": "1", "database_wait_seconds": "0.3"}
-    async with scene(server, **settings) as broken, broken.loaded(), locked(server):
-        await until(lambda: broken.seen()["OVERLOADED"] >= CLIENTS and broken.seen()[LATE] > 0)
+    async with scene(server, weight, **settings) as broken, broken.loaded(), locked(server):
+        await until(lambda: broken.seen()["OVERLOADED"] >= broken.clients and broken.seen()[LATE] > 0)
 
 
 async def test_probes_are_answered_and_the_end_comes_though_the_database_is_silent(server: Server) -> None:
-    with suppress(Refused):  # since it ended
-        async with scene(server, grace_seconds="1") as broken:
-            client = Client(broken.port)
-            broken.proxy.hole()
-            assert (await client.ask(Asked(get("/healthz", KEY)))).what == RIGHT
-            assert "wrong: 503" in (await client.ask(Asked(get("/readyz", KEY)))).what
-            assert (await client.ask(broken.asked[0])).what == LATE
-            client.close()
-            broken.process.terminate()
-            await until(lambda: not broken.process.is_running(), SECONDS_TO_END)
-            broken.proxy.heal()
+    async with scene(server, grace_seconds="1") as broken:
+        client = Client(broken.port)
+        broken.proxy.hole()
+        assert (await client.ask(Asked(get("/healthz", KEY)))).what == RIGHT
+        assert "wrong: 503" in (await client.ask(Asked(get("/readyz", KEY)))).what
+        assert (await client.ask(broken.asked[0])).what == LATE
+        client.close()
+        broken.process.terminate()
+        await until(lambda: broken.process.returncode is not None, SECONDS_TO_END)
+        broken.proxy.heal()
     await until(lambda: connections(server, broken.role) == 0)
 
 
@@ -270,15 +303,17 @@ async def test_a_long_history_that_stops_halfway_is_cut_off(server: Server) -> N
                 said += chunk
         assert 1_000_000 < len(said) < 250 * BYTES
         assert not said.endswith(b"0\r\n\r\n")
-        assert time.perf_counter() - began < DEADLINE + GRACE + MEASURING
+        assert time.perf_counter() - began < DEADLINE + GRACE + LIGHT.measuring
         writer.close()
         broken.proxy.heal()
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-async def test_sigterm_under_load_leaves_no_request_unanswered(server: Server, tmp_path: Path, workers: str) -> None:
-    server.sql(f"CREATE ROLE stopped_{workers} SUPERUSER LOGIN")
-    url = server.url().replace("postgres@", f"stopped_{workers}@")
+async def test_sigterm_under_load_leaves_no_request_unanswered(
+    server: Server, weight: Load, tmp_path: Path, workers: str
+) -> None:
+    server.sql(f"CREATE ROLE stopped_{workers}_{weight.clients} SUPERUSER LOGIN")
+    url = server.url().replace("postgres@", f"stopped_{workers}_{weight.clients}@")
     settings = {"database_url": url, "drain_seconds": "0.5", "access_log": "false", "slow_seconds": "0"}
     settings |= {"database_wait_seconds": "30", "grace_seconds": "30"}
     answers: list[Answered] = []
@@ -290,11 +325,11 @@ async def test_sigterm_under_load_leaves_no_request_unanswered(server: Server, t
             while client.is_open:
                 answers.append(await client.ask(next(asked)))
 
-        clients = [asyncio.ensure_future(ask_until_told_to_go(Client(gateway_.port))) for _ in range(CLIENTS)]
-        await until(lambda: len(answers) > 5 * CLIENTS)
+        clients = [asyncio.ensure_future(ask_until_told_to_go(Client(gateway_.port))) for _ in range(weight.clients)]
+        await until(lambda: len(answers) > 5 * weight.clients)
         async with locked(server, "organizations"):
             waiting = [asyncio.ensure_future(Client(gateway_.port).ask(slow)) for _ in range(POOL)]
-            await until(lambda: running_statements(server, f"stopped_{workers}") > 0)
+            await until(lambda: running_statements(server, f"stopped_{workers}_{weight.clients}") > 0)
             gateway_.process.send_signal(signal.SIGTERM)
             await asyncio.gather(*clients)
             await until(gateway_.is_refused)
@@ -302,7 +337,7 @@ async def test_sigterm_under_load_leaves_no_request_unanswered(server: Server, t
         answers += await asyncio.gather(*waiting)
         assert await asyncio.to_thread(gateway_.process.wait, PATIENCE) == 0
     assert {answered.what for answered in answers} == {RIGHT}
-    await until(lambda: connections(server, f"stopped_{workers}") == 0)
+    await until(lambda: connections(server, f"stopped_{workers}_{weight.clients}") == 0)
 
 
 async def test_clients_that_hang_up_leave_no_statement_running(server: Server) -> None:
@@ -324,7 +359,7 @@ async def test_clients_that_hang_up_leave_no_statement_running(server: Server) -
         await watching.close()
 
 
-async def test_clients_that_drip_harm_nobody(server: Server) -> None:
+async def test_clients_that_drip_harm_nobody(server: Server, weight: Load) -> None:
     dripped = [b"GET /healthz HTTP/1.1\r\nHost: ", post(PAGE, KEY)[:-30]]
 
     async def drip(port: int, begin: bytes) -> None:
@@ -337,7 +372,7 @@ async def test_clients_that_drip_harm_nobody(server: Server) -> None:
             await ended
         writer.close()
 
-    async with scene(server, head_seconds="1") as broken:
+    async with scene(server, weight, head_seconds="1") as broken:
         async with broken.loaded():
             dripping = [asyncio.ensure_future(drip(broken.port, dripped[number % 2])) for number in range(200)]
             async with asyncio.timeout(PATIENCE):

@@ -16,6 +16,7 @@ from gateway.database.tables import batch_callback_deliveries, batch_callback_de
 from gateway.database.types import AnySelect
 from gateway.doctor.explain import nodes, read_plan
 from gateway.reading import queries
+from gateway.reading.changes import changed_rows
 from gateway.reading.filters import (
     BatchFilter,
     CallbackAttemptFilter,
@@ -174,6 +175,15 @@ async def test_a_page_in_the_middle_of_an_order_reads_the_page_only(large: str, 
     assert plan.ranged
 
 
+@pytest.mark.parametrize("table", [batch_callback_deliveries, batch_callback_delivery_attempts], ids=lambda of: of.name)
+async def test_what_changed_after_a_position_is_read_from_there(large: str, table: Table) -> None:
+    plan = await _plan(large, changed_rows(SCOPE, table, {"id"}, (MIDDLE, identifier(1, 1)), PAGE))
+    assert plan.scanned == set()
+    assert plan.touched <= PAGE
+    assert not plan.sorts
+    assert plan.ranged
+
+
 @pytest.mark.parametrize("name", FILTERS)
 async def test_a_filter_walks_an_index_and_touches_few_rows(large: str, name: str) -> None:
     table, where, most = FILTERS[name]
@@ -230,7 +240,7 @@ class _Plan:
             self.scanned = scans - made
             self.sorts = any("TEMP B-TREE" in step for step in plan)
             self.indexes = {word for step in plan for word in step.split() if word.startswith(("ix_", "sqlite_auto"))}
-            self.ranged = "(created_at,id)" in plan[0] or "<expr>" in plan[0]
+            self.ranged = "_at,id)" in plan[0] or "<expr>" in plan[0]
             self.touched = 0
         else:
             found = [node for node, _ in nodes(plan)]

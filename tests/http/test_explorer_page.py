@@ -47,8 +47,8 @@ def get(name: str) -> httpx.Response:
     return asyncio.run(ask())
 
 
-def hook(version_root: Path, target: str = "wheel") -> build.ExplorerHook:
-    return build.ExplorerHook(str(version_root), {}, None, None, "", target, Application())  # type: ignore[arg-type]
+def hook(version_root: Path, target: str = "wheel") -> build.BundlesHook:
+    return build.BundlesHook(str(version_root), {}, None, None, "", target, Application())  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("dist")
@@ -109,30 +109,30 @@ def test_a_wheel_without_node_is_built_without_the_bundle(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(build, "NODE_PACKAGE", "there_is_none")
     monkeypatch.delenv("GATEWAY_EXPLORER", raising=False)
-    monkeypatch.setattr(build, "is_current", lambda: False)
+    monkeypatch.setattr(build, "is_current", lambda _: False)
     included: dict[str, str] = {}
     made = hook(tmp_path)
     made.initialize(version, {"force_include": included})
     made.finalize(version, {}, "")
     assert included == {}
-    assert capsys.readouterr().err.count("The explorer is not bundled") == 1
+    assert capsys.readouterr().err.count("are not bundled") == 1
 
 
 def test_a_required_bundle_that_cannot_be_made_fails_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(build, "NODE_PACKAGE", "there_is_none")
     monkeypatch.setenv("GATEWAY_EXPLORER", "require")
-    monkeypatch.setattr(build, "is_current", lambda: False)
+    monkeypatch.setattr(build, "is_current", lambda _: False)
     with pytest.raises(RuntimeError, match=r"Node\.js and npm were not found"):
         hook(tmp_path).initialize("standard", {"force_include": {}})
 
 
 def test_a_bundle_of_these_sources_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GATEWAY_EXPLORER", raising=False)
-    monkeypatch.setattr(build, "is_current", lambda: True)
+    monkeypatch.setattr(build, "is_current", lambda _: True)
     included: dict[str, str] = {}
     hook(build.FOLDER.parents[2]).initialize("standard", {"force_include": included})
-    assert list(included.values()) == ["gateway/http/explorer/dist"]
+    assert list(included.values()) == ["gateway/http/explorer/dist", "gateway/page/dist"]
 
 
 @pytest.fixture
@@ -145,8 +145,8 @@ def toolchain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
     monkeypatch.setattr(build, "NODE_PACKAGE", "there_is_none")
     monkeypatch.delenv("GATEWAY_EXPLORER", raising=False)
-    monkeypatch.setattr(build, "DIST", tmp_path / "dist")
-    monkeypatch.setattr(build, "is_current", lambda: False)
+    monkeypatch.setattr(build, "dist_of", lambda folder: tmp_path / folder.name / "dist")
+    monkeypatch.setattr(build, "is_current", lambda _: False)
     return tools
 
 
@@ -156,21 +156,21 @@ def command(path: Path, script: str) -> None:
 
 
 @pytest.mark.usefixtures("toolchain")
-def test_a_wheel_gets_a_bundle_made_aside() -> None:
+def test_a_wheel_gets_bundles_made_aside() -> None:
     included: dict[str, str] = {}
     made = hook(build.FOLDER.parents[2])
     made.initialize("standard", {"force_include": included})
-    [(source, target)] = included.items()
-    assert target == "gateway/http/explorer/dist"
-    assert json.loads((Path(source) / "manifest.json").read_text())["sources"] == build.digest()
+    assert list(included.values()) == ["gateway/http/explorer/dist", "gateway/page/dist"]
+    for source, folder in zip(included, build.FOLDERS, strict=True):
+        assert json.loads((Path(source) / "manifest.json").read_text())["sources"] == build.digest(folder)
     made.finalize("standard", {}, "")
-    assert not Path(source).exists()
+    assert not any(Path(source).exists() for source in included)
 
 
 @pytest.mark.usefixtures("toolchain")
-def test_an_editable_install_gets_its_bundle_in_the_source_folder() -> None:
+def test_an_editable_install_gets_its_bundles_in_the_source_folders() -> None:
     hook(build.FOLDER).initialize("editable", {"force_include": {}})
-    assert (build.DIST / "manifest.json").is_file()
+    assert all((build.dist_of(folder) / "manifest.json").is_file() for folder in build.FOLDERS)
 
 
 @pytest.mark.parametrize(
@@ -214,19 +214,24 @@ def test_a_mode_nobody_knows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(("target", "mode"), [("sdist", ""), ("wheel", "skip")])
 def test_the_hook_leaves_other_builds_alone(target: str, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_EXPLORER", mode)
-    monkeypatch.setattr(build, "bundle", lambda _: pytest.fail("it was bundled"))
+    monkeypatch.setattr(build, "bundle", lambda *_: pytest.fail("it was bundled"))
     hook(build.FOLDER, target).initialize("standard", {"force_include": {}})
 
 
-def test_a_bundle_is_current_only_for_the_sources_it_was_made_from(tmp_path: Path) -> None:
-    assert not build.is_current(tmp_path)
+@pytest.mark.parametrize("folder", build.FOLDERS, ids=lambda folder: folder.name)
+def test_a_bundle_is_current_only_for_the_sources_it_was_made_from(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "dist_of", lambda _: tmp_path)
+    assert not build.is_current(folder)
     (tmp_path / "manifest.json").write_text(json.dumps({"sources": "another"}))
-    assert not build.is_current(tmp_path)
-    (tmp_path / "manifest.json").write_text(json.dumps({"sources": build.digest()}))
-    assert build.is_current(tmp_path)
+    assert not build.is_current(folder)
+    (tmp_path / "manifest.json").write_text(json.dumps({"sources": build.digest(folder)}))
+    assert build.is_current(folder)
 
 
-def test_the_lock_names_no_registry_and_every_package_has_its_hash() -> None:
-    packages = json.loads((build.FOLDER / "package-lock.json").read_text())["packages"]
+@pytest.mark.parametrize("folder", build.FOLDERS, ids=lambda folder: folder.name)
+def test_the_lock_names_no_registry_and_every_package_has_its_hash(folder: Path) -> None:
+    packages = json.loads((folder / "package-lock.json").read_text())["packages"]
     assert [name for name, package in packages.items() if "resolved" in package] == []
     assert [name for name, package in packages.items() if name and "integrity" not in package] == []

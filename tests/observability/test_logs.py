@@ -1,10 +1,12 @@
 """Log lines: one a request, as JSON or text, with nothing in them that a client or a database keeps to itself."""
 
+import asyncio
 import io
 import json
 import logging
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
@@ -16,8 +18,11 @@ from gateway.observability import configure_logging, request_id
 from gateway.observability.logs import Json, TextFormatter
 from gateway.observability.record import exchange
 from gateway.observability.recorder import Recorder
+from gateway.observability.request_log import HELD_LINES
+from gateway.settings import ObservabilitySettings
 from tests.support.asking import DOCUMENTS
-from tests.support.edge import BATCH, KEY, ask, furnished, gateway
+from tests.support.edge import BATCH, KEY, ask, furnished
+from tests.support.edge import gateway as gateway_with
 
 MARK = "xyzzy-71803"
 SECRETIVE = f"""
@@ -36,26 +41,35 @@ def url(sqlite_template: Path, tmp_path: Path) -> str:
     return furnished(sqlite_template, tmp_path)
 
 
-class Lines(logging.Handler):
-    """Keeps lines as a formatter writes them."""
+gateway = partial(gateway_with, log_format="json")
 
-    def __init__(self, formatter: logging.Formatter) -> None:
+
+class Lines(logging.Handler):
+    """Keeps lines as a formatter writes them, and those that went to stderr."""
+
+    def __init__(self, formatter: logging.Formatter, stderr: pytest.CaptureFixture[str]) -> None:
         super().__init__()
         self.setFormatter(formatter)
-        self.lines: list[str] = []
+        self.stderr = stderr
+        self._lines: list[str] = []
+
+    @property
+    def lines(self) -> list[str]:
+        self._lines += self.stderr.readouterr().err.splitlines()
+        return self._lines
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name != "httpx":  # the test's own client
-            self.lines.append(self.format(record))
+            self._lines.append(self.format(record))
 
     def of(self, logger: str) -> list[dict[str, Any]]:
         return [line for line in map(json.loads, self.lines) if line["logger"] == logger]
 
 
 @pytest.fixture
-def written() -> Iterator[Lines]:
+def written(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
     """What is logged meanwhile, as JSON."""
-    handler, root = Lines(Json()), logging.getLogger()
+    handler, root = Lines(Json(), capsys), logging.getLogger()
     level = root.level
     root.addHandler(handler)
     root.setLevel(logging.INFO)
@@ -115,6 +129,58 @@ async def test_a_rest_request_is_one_line_and_probes_are_none(url: str, written:
     assert lines[0]["path"] == f"/v1/batches/{BATCH}/callback"
 
 
+class Stderr(io.StringIO):
+    """Tells when something is written to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.was_written = asyncio.Event()
+
+    def write(self, text: str) -> int:
+        self.was_written.set()
+        return super().write(text)
+
+
+@pytest.mark.usefixtures("written")
+async def test_lines_wait_for_others_but_neither_for_long_nor_in_vain(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stderr = Stderr()
+    monkeypatch.setattr("sys.stderr", stderr)
+    async with gateway(url) as client:
+        await ask(client, "{ __typename }")
+        await ask(client, "{ __typename }")
+        assert not stderr.was_written.is_set()
+        await stderr.was_written.wait()
+        assert stderr.getvalue().count("\n") == 2
+        for _ in range(HELD_LINES + 1):
+            await ask(client, "{ __typename }")
+        assert stderr.getvalue().count("\n") >= 2 + HELD_LINES
+    assert stderr.getvalue().count("\n") == 2 + HELD_LINES + 1
+
+
+async def test_a_line_for_people_has_its_fields_as_words(url: str, written: Lines) -> None:
+    async with gateway_with(url) as client:
+        await client.get('/a b"c=d', headers={"X-Request-Id": "r=1"})
+    (line,) = written.lines
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO access answered "
+        r'request_id="r=1" face=other method=GET path="/a b\\"c=d" status=404 code=NOT_FOUND duration_ms=[\d.]+ '
+        r"operation= planned=False statements=0 rows=0 bytes=\d+ key=",
+        line,
+    )
+
+
+async def test_nobody_reads_stderr(url: str, written: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr("sys.stderr", closed)
+    async with gateway(url) as client:
+        assert (await ask(client, "{ __typename }")).status_code == 200
+    monkeypatch.undo()
+    assert written.of("access") == []
+
+
 async def test_the_access_log_can_be_switched_off(url: str, written: Lines) -> None:
     async with gateway(url, access_log=False) as client:
         assert (await ask(client, "{ __typename }")).status_code == 200
@@ -142,7 +208,7 @@ async def test_a_slow_operation_is_a_warning_with_its_document(url: str, written
 
 @pytest.mark.parametrize(("answered_after", "lines"), [(4.0, 0), (6.0, 1)])
 def test_a_client_that_takes_long_to_read_makes_nothing_slow(written: Lines, answered_after: float, lines: int) -> None:
-    recorder = Recorder(slow_seconds=5)
+    recorder = Recorder(ObservabilitySettings(access_log=False, slow_seconds=5))
     record = recorder.begin("GET", f"/v1/batches/{BATCH}/callback", ())
     record.started -= 10
     record.begun = record.started + answered_after

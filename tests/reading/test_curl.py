@@ -1,9 +1,10 @@
-"""A callback as a command: what a shell and curl really send when it is pasted."""
+"""A callback as a command: what a shell and curl really send when it is pasted.
+
+Where the machine has no curl or no openssl, programs of `tests.support.stand_ins` are called instead.
+"""
 
 import hashlib
 import hmac
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.reading.curl import LONGEST_ARGUMENT, as_curl
-from tests.support.machine import lacking
+from tests.support.stand_ins import path_of_programs, path_of_stand_ins
 
 SECRET = 'whsec_"it\'s" $(a) `b`'
 HOSTILE = [
@@ -34,19 +35,18 @@ PATHS = ["/a?b={1,2}&c=[1-9]", "/../x/./y", "/'$(touch${IFS}pwned)'", "/-x", "/%
 
 @dataclass
 class Receiver:
-    """An HTTP server that keeps what it is sent, and redirects to itself."""
+    """An HTTP server that keeps what it is sent, and redirects to itself; `programs` is the PATH of who sends."""
 
     url: str = ""
+    programs: str = ""
     path: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     bodies: list[bytes] = field(default_factory=list)
 
 
 @pytest.fixture(scope="module")
-def receiver() -> Iterator[Receiver]:
-    if not (shutil.which("curl") and shutil.which("openssl")):
-        lacking("curl and openssl are not installed: apt-get install curl openssl")
-    seen = Receiver()
+def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
+    seen = Receiver(programs=path_of_programs(tmp_path_factory.mktemp("programs")))
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -69,11 +69,11 @@ def receiver() -> Iterator[Receiver]:
     server.server_close()
 
 
-def paste(command: str | None, directory: Path, secret: str | None = SECRET) -> int:
+def paste(receiver: Receiver, command: str | None, directory: Path, secret: str | None = SECRET) -> int:
     """The exit status of a shell that reads the command."""
     assert command is not None
     (directory / ".curlrc").write_text("location\n")
-    environment = {"PATH": os.environ["PATH"], "HOME": str(directory), "LC_ALL": "C.UTF-8"}
+    environment = {"PATH": receiver.programs, "HOME": str(directory), "LC_ALL": "C.UTF-8"}
     environment |= {} if secret is None else {"SIGNING_SECRET": secret}
     shell = subprocess.run(
         ["/bin/sh"], input=command.encode(), cwd=directory, env=environment, capture_output=True, check=False
@@ -86,7 +86,7 @@ def sends(receiver: Receiver, directory: Path, path: str, body: str, signed: boo
     """Assert that pasting the command sends exactly this body to this path, once."""
     receiver.bodies.clear()
     (directory / "payload.json").write_bytes(body.encode())
-    assert paste(as_curl(receiver.url + path, body, signed), directory) == 0
+    assert paste(receiver, as_curl(receiver.url + path, body, signed), directory) == 0
     assert receiver.bodies == [body.encode()]
     assert receiver.path == path
     assert receiver.headers["content-type"] == "application/json"
@@ -126,7 +126,7 @@ def test_long_body_is_sent_from_a_file(receiver: Receiver, tmp_path: Path, signe
 def test_nothing_is_sent_while_the_signing_secret_is_not_set(receiver: Receiver, tmp_path: Path) -> None:
     receiver.bodies.clear()
     for secret in (None, ""):
-        assert paste(as_curl(receiver.url, "{}", signed=True), tmp_path, secret) != 0
+        assert paste(receiver, as_curl(receiver.url, "{}", signed=True), tmp_path, secret) != 0
     assert receiver.bodies == []
 
 
@@ -136,8 +136,19 @@ def test_what_is_no_http_url_is_not_called(receiver: Receiver, tmp_path: Path, u
     command = as_curl(url, "{}", signed=False)
     assert command is not None
     assert command.replace("\n", "").isprintable()
-    assert paste(command, tmp_path) != 0
+    assert paste(receiver, command, tmp_path) != 0
     assert receiver.bodies == []
+
+
+def test_programs_that_stand_in_send_the_same(
+    receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "programs").mkdir()
+    monkeypatch.setattr(receiver, "programs", path_of_stand_ins(tmp_path / "programs"))
+    for body in HOSTILE:
+        sends(receiver, tmp_path, "/hook", body, signed=True)
+    for path in PATHS:
+        sends(receiver, tmp_path, path, "{}", signed=False)
 
 
 def test_secrets_of_the_url_are_placeholders() -> None:

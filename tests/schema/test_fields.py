@@ -101,4 +101,6 @@ def test_costs_stand_beside_the_fields() -> None:
         ("BatchConnection", "totalCount"): 10,
         ("BatchCallbackDeliveryConnection", "totalCount"): 10,
         ("BatchCallbackDeliveryAttemptConnection", "totalCount"): 10,
+        ("Mutation", "redeliverCallback"): 100,
+        ("Mutation", "redeliverCallbacks"): 10_000,
     }

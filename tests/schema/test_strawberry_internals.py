@@ -11,10 +11,12 @@ import strawberry
 from graphql import GraphQLObjectType, GraphQLSchema
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.schema.types.scalar import DEFAULT_SCALAR_REGISTRY
+from strawberry.types import get_object_definition
 from strawberry.types.field import StrawberryField
 
 from gateway.schema import strawberry_internals as internals
 from gateway.schema.fields import SourcedField
+from gateway.schema.types import Batch
 
 
 @strawberry.enum
@@ -115,6 +117,15 @@ def test_base_resolver_tells_the_function_and_whether_it_takes_info_and_is_async
 def test_strawberry_definition_of_an_enum_lists_its_values() -> None:
     (value,) = internals.enum_definition(Size).values
     assert (value.name, value.value, value.description) == ("SMALL", "small", "Little.")
+
+
+def test_a_leaf_is_neither_an_object_nor_a_list() -> None:
+    fields = {field.python_name: field for field in get_object_definition(Batch, strict=True).fields}
+    leaves = {
+        name: internals.is_leaf(fields[name]) for name in ("id", "cost", "callback_health", "callback_deliveries")
+    }
+    assert leaves == {"id": True, "cost": True, "callback_health": True, "callback_deliveries": False}
+    assert not internals.is_leaf(fields["items"])
 
 
 @pytest.mark.parametrize("name", ["is_basic_field", "is_async", "get_result", "__copy__", "arguments"])

@@ -1,4 +1,4 @@
-"""The command line in tests: as a process of its own, or within this one, which takes a hundredth of the time."""
+"""The command line in tests: within this process, in one that is forked, or in one of its own, which takes a second."""
 
 import io
 import os
@@ -15,6 +15,7 @@ from unittest.mock import patch
 import psutil
 
 from gateway.cli import main
+from tests.support.forked import Forked
 
 SECONDS = 60  # that no command needs
 
@@ -22,10 +23,9 @@ SECONDS = 60  # that no command needs
 def run(folder: Path, *arguments: str, **variables: str) -> tuple[int, str, str]:
     """The exit status of a command in that folder, and what it printed to stdout and to stderr.
 
-    Servers handle signals, and are processes of their own; others run here, in a thread with an event loop of its own.
+    It runs here, in a thread with an event loop of its own, and so does a server that fails before it serves: nothing
+    sends it a signal, for which it would have to be in the main thread.
     """
-    if arguments[0] in {"serve", "demo"}:
-        return run_alone(folder, *arguments, **variables)
     status: list[int] = []
     printed = [io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2)]
 
@@ -41,6 +41,7 @@ def run(folder: Path, *arguments: str, **variables: str) -> tuple[int, str, str]
         patch.object(sys, "argv", ["gateway", *arguments]),
         redirect_stdout(printed[0]),
         redirect_stderr(printed[1]),
+        patch.object(signal, "signal"),
     ):
         thread = Thread(target=call, daemon=True)
         thread.start()
@@ -74,28 +75,19 @@ def command(folder: Path, *arguments: str, **variables: str) -> "subprocess.Pope
 def environment(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
     """This process's environment without its settings, with others."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
-    return {**own, "PYTHONPATH": str(Path.cwd()), "TMPDIR": str(folder), **variables}
+    return {**own, "TMPDIR": str(folder), **variables}
 
 
 @contextmanager
-def running(
-    folder: Path, *arguments: str, first: str, **variables: str
-) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+def running(folder: Path, *arguments: str, first: str, **variables: str) -> Iterator[tuple[Forked, str]]:
     """A server, and what it printed up to the first line with some text in it."""
-    process = command(folder, *arguments, **variables)
-    stream = process.stdout if arguments[0] == "demo" else process.stderr
-    assert stream is not None
-    said = ""
+    process = Forked(folder, arguments, environment(folder, variables))
     try:
-        for line in stream:
-            said += line
-            if first in line:
-                break
-        yield process, said
+        yield process, process.has_said(first, SECONDS)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # with whatever outlived it, which would keep the pipes open
-        process.communicate()
+        process.communicate(SECONDS)
 
 
 def has_ended(process: psutil.Process) -> bool:

@@ -1,10 +1,13 @@
 """A database that the platform already has: made without migrations, in a schema of another name, with more columns."""
 
 import asyncio
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
@@ -12,9 +15,10 @@ from sqlalchemy import Connection, make_url, text
 
 from gateway.database.engine import Database
 from gateway.database.tables import api_keys, metadata
-from gateway.settings import Profile, Settings
+from gateway.settings import DatabaseSettings, Profile, Settings
 from tests.conftest import administer, postgres_database
 from tests.support.rows import history, store
+from tests.support.servers import KEPT
 
 SCHEMA = "the platform's"
 EXTRA = [
@@ -55,7 +59,7 @@ class Existing:
 
     async def run_now(self, *statements: str) -> None:
         """The same for tests that are coroutines."""
-        database = Database(self.url, schema=self.schema)
+        database = Database(self.url, DatabaseSettings(database_schema=self.schema))
         async with database.engine.connect() as connection:
             own = await connection.execution_options(isolation_level="AUTOCOMMIT")
             for statement in statements:
@@ -66,34 +70,45 @@ class Existing:
 @contextmanager
 def existing_database(engine: str, folder: Path, *, keys: bool = True) -> Iterator[Existing]:
     """Such a database with a small history meanwhile, with a table of keys or without."""
+    template = _template(engine, keys)
     if engine == "sqlite":
+        shutil.copy(template, folder / "platform.db")
         url = f"sqlite+aiosqlite:///{folder / 'platform.db'}"
-        reader = f"sqlite+aiosqlite:///file:{folder / 'platform.db'}?mode=ro&uri=true"
-        made = Existing(url, reader, None)
-        asyncio.run(_make(made, keys))
-        yield made
+        yield Existing(url, f"sqlite+aiosqlite:///file:{folder / 'platform.db'}?mode=ro&uri=true", None)
         return
     name = f"gateway_existing_{uuid4().hex[:16]}"
-    asyncio.run(administer(f'CREATE DATABASE "{name}"'))
+    asyncio.run(administer(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
     try:
         url = postgres_database(name)
         made = Existing(url, f"postgresql://{name}:secret@{url.rpartition('@')[2]}", SCHEMA)
-        asyncio.run(administer(f"CREATE ROLE \"{name}\" LOGIN PASSWORD 'secret'"))
-        made_schema = Existing(url, made.reader, None)
-        made_schema.run(f'CREATE SCHEMA "{SCHEMA}"')
-        asyncio.run(_make(made, keys))
         made.run(
+            f"CREATE ROLE \"{name}\" LOGIN PASSWORD 'secret'",
             f'GRANT USAGE ON SCHEMA "{SCHEMA}" TO "{name}"',
             f'GRANT SELECT ON ALL TABLES IN SCHEMA "{SCHEMA}" TO "{name}"',
         )
         yield made
     finally:
-        asyncio.run(administer(f'DROP DATABASE "{name}" WITH (FORCE)'))
-        asyncio.run(administer(f'DROP ROLE IF EXISTS "{name}"'))
+        asyncio.run(administer(f'DROP DATABASE "{name}" WITH (FORCE)', f'DROP ROLE IF EXISTS "{name}"'))
 
 
-async def _make(made: Existing, keys: bool) -> None:
-    database = Database(made.url, schema=made.schema)
+@cache
+def _template(engine: str, keys: bool) -> str:
+    """The SQLite file, or the name of the PostgreSQL database, of which each is a copy: made once by each process."""
+    if engine == "sqlite":
+        path = Path(KEPT.enter_context(TemporaryDirectory(prefix="gateway-existing-"))) / "platform.db"
+        asyncio.run(_make(f"sqlite+aiosqlite:///{path}", None, keys))
+        return str(path)
+    name = f"gateway_existing_{uuid4().hex[:16]}"
+    asyncio.run(administer(f'CREATE DATABASE "{name}"'))
+    KEPT.callback(lambda: asyncio.run(administer(f'DROP DATABASE "{name}"')))
+    url = postgres_database(name)
+    Existing(url, url, None).run(f'CREATE SCHEMA "{SCHEMA}"')
+    asyncio.run(_make(url, SCHEMA, keys))
+    return name
+
+
+async def _make(url: str, schema: str | None, keys: bool) -> None:
+    database = Database(url, DatabaseSettings(database_schema=schema))
     tables = [table for table in metadata.sorted_tables if keys or table is not api_keys]
 
     def create(connection: Connection) -> None:

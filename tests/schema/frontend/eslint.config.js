@@ -16,8 +16,14 @@ const allowed = {
           "Bucket",
           "Times",
           "Preview",
+          "Link",
+          "Redeliveries", // What came of a mutation, once.
         ],
         types: [
+          "RedeliveryMade", // What came of a mutation for one batch.
+          "RedeliveryRefused",
+          "RedeliveryUnknown",
+          "RedeliveryPlanned",
           "BatchCallbackPayload", // The body of a delivery, parsed: it has the keys that the platform signs, and no more.
           "BatchItem", // Its id is the platform's answer, which may lack one.
           "CallbackFailure", // A value of its delivery, as those above.

@@ -24,7 +24,7 @@ MOST_CHARACTERS = 4_000_000
 # How these follow from other columns may change, the content does not.
 DERIVED = {column.name for table in (deliveries, attempts) for column in table.c if column.info.get("derived")}
 # What drivers and types raise for a value that is none of its column, or that Python has not.
-UNREADABLE = (ValueError, ArithmeticError)
+UNREADABLE_STORED = (ValueError, ArithmeticError)
 DELIVERY_COLUMNS = [column.name for column in deliveries.c if column.name in DeliveryInFile.model_fields]
 
 
@@ -223,7 +223,7 @@ class Chunk:
         statement = select(table).join_from(wanted, table, table.c.id == wanted.c.value)
         try:
             return {row.id: row for row in await self._connection.execute(statement)}
-        except UNREADABLE:
+        except UNREADABLE_STORED:
             for id_, entry in entries.items():
                 await self._refuse_unreadable(table, id_, entry.place)
             raise
@@ -233,7 +233,7 @@ class Chunk:
         for column in table.c:
             try:
                 (await self._connection.execute(select(column).where(table.c.id == id_))).all()
-            except UNREADABLE as odd:
+            except UNREADABLE_STORED as odd:
                 problem = f"what {table.name} holds of {id_} cannot be read: `gateway doctor` says what is odd"
                 raise place.refuse(problem, column.name) from odd
 

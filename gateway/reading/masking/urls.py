@@ -25,9 +25,9 @@ DEEPEST = 2  # URLs in URLs; what is deeper counts as a secret
 LOCATION = re.compile(r"""\\*+/(?:[^\s"'`<>\\]|\\++(?=/)|\\++u0026)*+""")
 # Of words and numbers alone, as most in texts are: no secret, but behind a segment that announces one, or at a known
 # service.
-PLAIN_WORDS = r"((?:/(?:[a-z]{1,15}(?:[.-][a-z]{1,15}){0,6}|[0-9]{1,5}))*+/?)(?=[\s\"'<>])"
-PLAIN_PATH = re.compile(PLAIN_WORDS)
-PLAIN_LOCATION = re.compile(r"//((?:[a-z-]{1,15}\.){1,6}[a-z-]{2,15})" + PLAIN_WORDS)
+PLAIN_SEGMENTS = r"((?:/(?:[a-z]{1,15}(?:[.-][a-z]{1,15}){0,6}|[0-9]{1,5}))*+/?)(?=[\s\"'<>])"
+PLAIN_PATH = re.compile(PLAIN_SEGMENTS)
+PLAIN_LOCATION = re.compile(r"//((?:[a-z-]{1,15}\.){1,6}[a-z-]{2,15})" + PLAIN_SEGMENTS)
 FEWEST = 5  # letters and digits: fewer are no secret by their looks
 URL_START = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*+:)?(?=//)")
 LOCATION_PARTS = re.compile(r"(\\*/\\*/)([^/?#\\\s]*+)(.*)", re.DOTALL)

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, e
 
 from gateway.app import create_app
 from gateway.database.engine import Database
-from gateway.http.explorer import built
+from gateway.http.explorer import explorer_is_bundled
 from gateway.settings import Profile, Settings
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key
@@ -38,7 +38,7 @@ def path(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture(scope="module")
 def gateway(path: Path) -> Iterator[tuple[str, str]]:
     """The address of the explorer of a gateway with a few rows, and a key for it."""
-    if not built():
+    if not explorer_is_bundled():
         lacking("the explorer's bundle is not there: install this package again where npm's registry answers")
     url = f"sqlite+aiosqlite:///{path}"
     key = asyncio.run(_filled(url))

@@ -111,6 +111,13 @@ async def test_the_handshake_may_carry_the_credential(port: int) -> None:
         assert await socket.hear() == {"id": "1", "type": "next", "payload": ANSWER}
 
 
+async def test_a_mutation_asks_the_platform_as_over_http(begun: Socket) -> None:
+    again = f'mutation {{ redeliverCallback(input: {{batchId: "{BATCH}"}}) {{ __typename }} }}'
+    await begun.subscribe("1", again)
+    (error,) = (await begun.hear())["payload"]["errors"]
+    assert error["extensions"]["code"] == "PERMISSION_DENIED"
+
+
 @pytest.mark.parametrize(
     "message",
     [

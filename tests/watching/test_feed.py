@@ -13,10 +13,11 @@ from gateway.database.tables import batch_callback_deliveries, batches
 from gateway.errors import BadCursor, CursorTooOld, PermissionDenied, SubscriberTooSlow, Unavailable
 from gateway.reading.filters import CallbackDeliveryFilter, IdFilter, TextFilter, UrlFilter
 from gateway.reading.visibility import Visibility
+from gateway.settings import StreamSettings
 from gateway.watching import feed
 from gateway.watching.change import Change, ChangeKind
 from gateway.watching.cursors import MOST_KNOWN, Cursor, binding_of, digests, encode, within
-from gateway.watching.feed import Pace, Watcher
+from gateway.watching.feed import Watcher
 from gateway.watching.versions import Version
 from gateway.watching.watch import Watch, Watching
 from tests.support.asking import statements
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.anyio
 
 SCOPE = Visibility(OURS, datetime(2026, 1, 1, tzinfo=UTC))
 FAILED = CallbackDeliveryFilter(status_code=TextFilter(eq="failed"))
-QUICK = Pace(every=0.02, window=10)
+QUICK = StreamSettings(watch_seconds=0.02, watch_window_seconds=10)
 
 
 @pytest.fixture
@@ -193,7 +194,7 @@ async def test_a_row_that_is_gone_before_it_is_told_is_told_by_nobody(watching: 
         was_gone.set()
         return await rows(*arguments)
 
-    feed_._rows = gone  # type: ignore[method-assign]
+    feed_._rows = gone  # type: ignore[assignment,method-assign]
     await create(database, OURS, 2)
     await asyncio.wait_for(was_gone.wait(), SECONDS)
     feed_._rows = rows  # type: ignore[method-assign]

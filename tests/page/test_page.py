@@ -50,13 +50,12 @@ VARIABLES: dict[str, dict[str, Any]] = {
     "WholePayload": {"id": DELIVERY},
     "WholeResponse": {"id": identifier(0xA7, 1)},
     "Find": {"id": DELIVERY},
-    "Export": {"filter": WHEN, "format": "CSV"},
     "FindByMetadata": {"path": ["customer", "tier"], "eq": "gold"},
 }
 IDS = [*VARIABLES, "Deliveries-filtered"]
 COUNTED = [*VARIABLES.items(), ("Deliveries", FIRST_VIEW | ALL_CHOSEN)]
-# No plan is made for what is done once, nor for what goes on.
-ORDINARY = {"Redeliver", "RedeliverMany", "LiveDeliveries", "LiveDelivery"}
+# No plan is made for what is done once, nor for what goes on; a link is signed for one viewer.
+ORDINARY = {"Export", "Redeliver", "RedeliverMany", "LiveDeliveries", "LiveDelivery"}
 
 
 def text(name: str) -> str:

@@ -39,6 +39,7 @@ READY: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("seed", "documents"), SEARCHES)
 async def test_both_paths_answer_alike(database: Database, seed: int, documents: int) -> None:
     tally = Tally()
@@ -102,6 +103,7 @@ async def test_one_odd_row_leaves_the_payloads_of_its_page_whole(database: Datab
         assert {json.loads(each)["extensions"]["code"] for (each,) in told.errors.values()} == {"UNREADABLE_VALUE"}
 
 
+@pytest.mark.no_cover
 def test_every_random_document_is_valid() -> None:
     documents = Documents(SCHEMA, introspection=True)
     for number in range(300):

@@ -53,7 +53,8 @@ from gateway.reading.masking import mask_text
 from gateway.reading.pages import Order, Slice
 from gateway.reading.questions import PageOf
 from gateway.reading.reader import Reader
-from gateway.rest import endpoint, envelope, redelivery
+from gateway.rest import endpoint, envelope, exports, redelivery
+from gateway.rest.downloads import Downloads
 from gateway.rest.endpoint import TAGS, CachedCallerShortcut, HistoryResponder, UsageReport
 from gateway.schema.context import Links
 from gateway.schema.query import schema
@@ -106,7 +107,9 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     explorer = Explorer()
     page = DeliveriesPage(PageConfig(explorer=GRAPHQL if settings.is_development else None))
     platform = Platform(settings)
-    graphql_endpoint = graphql(settings, database, credentials, explorer, platform, recorder.metrics)
+    links = links_of(settings)
+    graphql_endpoint = graphql(settings, database, credentials, explorer, platform, links, recorder.metrics)
+    downloads = Downloads(settings.exports_at_once, settings.exports_per_credential)
     streams = graphql_endpoint.streams
     published = () if recorder.metrics is None or metrics_folder is None else (recorder.metrics.publish,)
 
@@ -126,10 +129,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
             ):
                 yield {STREAMS: streams, ON_DRAIN: platform.drain}
         finally:
-            platform.stop()
-            await streams.finish()
-            await graphql_endpoint.writes.finish()
-            await platform.close()
+            await finish(graphql_endpoint, platform)
             for opened in {database, keys}:
                 await opened.close()
             recorder.close()
@@ -147,13 +147,11 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     envelope.install(app)
     history = HistoryResponder(database, legacy_use, settings.deadline_seconds, by_column=settings.plans)
     app.include_router(endpoint.router(credentials, history))
-    if not platform.is_off:
-        app.include_router(redelivery.router(credentials, platform, database, graphql_endpoint.writes))
+    add_acting_routes(app, credentials, graphql_endpoint, platform, links, downloads)
     app.include_router(probes.router(database, keys, credentials))
     if recorder.metrics is not None:
         app.include_router(metrics.router(recorder.metrics))
-    if recorder.metrics is not None:
-        watch(recorder.metrics, database, graphql_endpoint)
+        watch(recorder.metrics, database, graphql_endpoint, downloads)
     if settings.is_development:
         app.mount(ExplorerConfig().assets, explorer_assets())
     if settings.page:
@@ -172,6 +170,29 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
         layers.insert(1, cors(settings))
     app.layers = layers
     return app
+
+
+async def finish(endpoint: GraphQL, platform: Platform) -> None:
+    """End what is under way: streams at once, writes when they are done, of which no new one is begun."""
+    platform.stop()
+    await endpoint.streams.finish()
+    await endpoint.writes.finish()
+    await platform.close()
+
+
+def add_acting_routes(
+    app: FastAPI,
+    credentials: Credentials,
+    graphql_endpoint: GraphQL,
+    platform: Platform,
+    links: Links,
+    downloads: Downloads,
+) -> None:
+    """Add the platform's own address, where there is a platform, and the exports."""
+    database, writes = graphql_endpoint.database, graphql_endpoint.writes
+    if not platform.is_off:
+        app.include_router(redelivery.router(credentials, platform, database, writes))
+    app.include_router(exports.router(credentials, database, downloads, links))
 
 
 def cors(settings: Settings) -> Middleware:
@@ -253,6 +274,7 @@ def graphql(
     credentials: Credentials,
     explorer: Explorer,
     platform: Platform,
+    links: Links,
     metrics: Metrics | None,
 ) -> GraphQL:
     """The GraphQL endpoint with its limits, and the explorer in its place for browsers in development."""
@@ -285,7 +307,7 @@ def graphql(
         limiter,
         explorer if settings.is_development else None,
         platform=platform,
-        links=links_of(settings),
+        links=links,
         watching=Watching(database, pace, metrics),
         streams=Streams(credentials, limits, metrics),
     )
@@ -309,8 +331,9 @@ def recorder_of(settings: Settings, database: Database, metrics_folder: Path | N
     )
 
 
-def watch(metrics: Metrics, database: Database, endpoint: GraphQL) -> None:
-    """Show the pool, the replicas, the caches and the streams of this process."""
+def watch(metrics: Metrics, database: Database, endpoint: GraphQL, downloads: Downloads) -> None:
+    """Show the pool, the replicas, the caches, the streams and the downloads of this process."""
+    metrics.watch("gateway_exports_under_way", lambda: downloads.under_way)
     pool, cache, statements = database.source.pool, endpoint.documents.cache, database.statements
     for transport in TRANSPORTS:
         metrics.watch("gateway_streams", partial(endpoint.streams.count, transport), transport)

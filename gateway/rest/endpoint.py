@@ -42,7 +42,10 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 CLIENT_GONE_STATUS = 499  # for the log: nobody reads this answer
 HISTORY_PATH = re.compile(r"/v1/batches/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/callback")
-TAGS = [{"name": "Batches", "description": "The callbacks of a batch: what was sent, and how its delivery went."}]
+TAGS = [
+    {"name": "Batches", "description": "The callbacks of a batch: what was sent, and how its delivery went."},
+    {"name": "Exports", "description": "Whole lists as files, for programs and for spreadsheets."},
+]
 
 
 class UsageReport:

@@ -35,7 +35,7 @@ COMPACT = (
 )
 READY: dict[str, tuple[str, dict[str, Any]]] = {
     **{question.name: (question.query, dict(question.variables)) for question in gallery()},
-    **{name: (text, {}) for name, text in documents().items()},
+    **{name: (text, {}) for name, text in documents().items() if not text.startswith("subscription")},
 }
 
 

@@ -85,7 +85,9 @@ async def served(url: str, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.mark.usefixtures("dist")
 async def test_browsers_find_the_page_at_the_root_in_development_and_where_a_setting_says_so(url: str) -> None:
-    for settings in ({"profile": Profile.DEVELOPMENT}, {"page": True}):
+    wanted: tuple[dict[str, Any], ...] = {"profile": Profile.DEVELOPMENT}, {"page": True}
+    unwanted: tuple[dict[str, Any], ...] = {}, {"profile": Profile.DEVELOPMENT, "page": False}
+    for settings in wanted:
         async with served(url, **settings) as client:
             answer = await client.get("/", headers={"Accept": "text/html"})
             assert (answer.status_code, "/page/page-AAAAAAAA.js" in answer.text) == (200, True)
@@ -96,7 +98,7 @@ async def test_browsers_find_the_page_at_the_root_in_development_and_where_a_set
                 "explorer": "/graphql" if "profile" in settings else None,
                 "apiKey": "",
             }
-    for settings in ({}, {"profile": Profile.DEVELOPMENT, "page": False}):
+    for settings in unwanted:
         async with served(url, **settings) as client:
             assert (await client.get("/", headers={"Accept": "text/html"})).status_code == 404
             assert (await client.get("/page/page-AAAAAAAA.js")).status_code == 404

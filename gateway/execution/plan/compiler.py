@@ -18,6 +18,7 @@ from graphql import (
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLSchema,
+    NameNode,
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
@@ -113,6 +114,14 @@ def compile_plan(
     except Exception as odd:  # noqa: BLE001 - the ordinary executor knows what to say of it
         logger.debug("no plan: %r", odd)
         return None
+
+
+def selection_of(type_: GraphQLObjectType, names: Sequence[str]) -> Selection:
+    """What is selected of a type by the names of its fields alone. Raises `Unplannable`."""
+    nodes = tuple(FieldNode(name=NameNode(value=name)) for name in names)
+    no_variables = VariableValues(sources={}, coerced={})
+    compiler = _Compiler(DocumentNode(definitions=()), no_variables)
+    return compiler.selection(type_, [SelectionSetNode(selections=nodes)])
 
 
 class Occurrence(NamedTuple):

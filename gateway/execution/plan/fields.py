@@ -99,6 +99,10 @@ class Selection:
         variables = request.variables
         return self._columns.union(*(source.columns(arguments.of(variables)) for source, arguments in self._varying))
 
+    def made(self, columns: Sequence[Values]) -> list[Any]:
+        """Objects of the fields' values, column by column, ready to be written as JSON."""
+        return list(map(self._make, *columns))
+
     async def objects(self, batch: ColumnBatch, request: RequestInfo) -> Sequence[Any]:
         """An object for each of the batch, ready to be written as JSON."""
         if not batch.size or not self.fields:

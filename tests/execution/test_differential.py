@@ -26,7 +26,8 @@ from tests.support.rows import batch, delivery, history, identifier, store
 # A seed of random documents, and how many of them are asked over each database.
 SEARCHES = [
     pytest.param(6, 120, id="seed 6"),
-    *(pytest.param(seed, 700, id=f"seed {seed}, all", marks=pytest.mark.thorough) for seed in (6, 7, 8, 9)),
+    pytest.param(6, 300, id="seed 6, longer", marks=pytest.mark.thorough),
+    *(pytest.param(seed, 700, id=f"seed {seed}", marks=pytest.mark.thorough) for seed in (7, 8, 9)),
 ]
 # As the platform signs it, with no space: what stands in it needs no more than being read.
 COMPACT = (

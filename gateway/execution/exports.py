@@ -22,7 +22,7 @@ from typing import Any, cast
 
 import msgspec
 from graphql import GraphQLLeafType, GraphQLObjectType, OperationDefinitionNode, get_nullable_type, parse
-from graphql.execution.values import VariableValues, get_variable_values
+from graphql.execution.values import get_variable_values
 
 from gateway.database.statements import ODD
 from gateway.errors import ValidationFailed
@@ -37,6 +37,7 @@ from gateway.schema.connections import Connection, Paginated
 from gateway.schema.context import Context
 from gateway.schema.exports import CURSOR, ExportFormat, chosen_fields
 from gateway.schema.fields import source_of
+from gateway.schema.graphql_core_internals import NO_VARIABLES
 from gateway.schema.query import SCHEMA
 from gateway.schema.scalars import format_time
 from gateway.schema.strawberry_internals import declared_field
@@ -50,11 +51,10 @@ EXPORTED_LISTS = {
 }
 """The lists at the root of the graph, by their names in addresses."""
 
-PAGE = 500  # rows of one statement
+ROWS_IN_STATEMENT = 500  # rows of one statement
 WIDE_PAGE = 100  # of those that may be large, of which a page has to fit in memory
 WIDE_COLUMNS = frozenset({"input", "output", "metadata", "links", "items", "payload_bytes", "response_body"})
 RUN_BY_SPREADSHEETS = frozenset("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - full-width ones are run, too
-NO_VARIABLES = VariableValues(sources={}, coerced={})
 
 
 async def no_pause(_seconds: float) -> None:
@@ -110,18 +110,18 @@ class Export:
     ) -> AsyncGenerator[bytes]:
         """The file, a piece for each page; the first one comes when the first page is read.
 
-        `pause` is called after each page with the seconds for which nobody else could work.
+        `pause` is called after each page with the seconds that it took.
         """
         request = RequestInfo(context, context.reader, NO_VARIABLES)
         columns = self._selection.columns(request) | {self._question.order.column}
-        size = WIDE_PAGE if columns & WIDE_COLUMNS else PAGE
+        size = WIDE_PAGE if columns & WIDE_COLUMNS else ROWS_IN_STATEMENT
         table, order = self._question.table, self._question.order
         head = self._head()
         more = True
         while more:
             asked = PageOf(table, columns, self._question.where, order, Slice(size, after=self._end))
-            statement, raw = await context.reader.fetch_columns(asked, [context.reader.organization])
             began = time.perf_counter()
+            statement, raw = await context.reader.fetch_columns(asked, [context.reader.organization])
             more = len(raw) > size
             piece = head
             if raw:

@@ -11,6 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from gateway.errors import RateLimited
 from gateway.rest.endpoint import ClosedStream
+from gateway.settings import LinkSettings
 
 RETRY_SECONDS = 5
 STALLED_SECONDS = 60.0  # a client that takes nothing for so long is gone
@@ -23,11 +24,11 @@ LEVEL = 4  # three quarters of what level 9 saves, at a fifth of its time
 
 
 class Downloads:
-    """Who downloads something in this process: at most `at_once` in all, and `each` by one credential."""
+    """Who downloads something in this process: at most `exports_at_once`, and `exports_per_credential` of each."""
 
-    def __init__(self, at_once: int, each: int) -> None:
-        self._at_once = at_once
-        self._each = each
+    def __init__(self, settings: LinkSettings) -> None:
+        self._at_once = settings.exports_at_once
+        self._each = settings.exports_per_credential
         self._of: Counter[str] = Counter()
 
     @property

@@ -30,17 +30,19 @@ from gateway.viewer import READ, Viewer
 MEDIA = {ExportFormat.NDJSON: "application/x-ndjson", ExportFormat.CSV: "text/csv"}
 LINKED = "link"  # what operators see of a viewer who has no credential with them
 LONGEST_JSON = 60_000  # characters of one parameter
-REFUSED: dict[int | str, dict[str, Any]] = {
+EXPORT_ERRORS: dict[int | str, dict[str, Any]] = {
     **{status: shown for status, shown in ERRORS.items() if status != 404},
     429: {"model": ErrorResponse, "description": "There are as many exports under way as there may be."},
     503: {"model": ErrorResponse, "description": "The database does not answer just now."},
 }
 
 JsonParameter = Annotated[str | None, Query(max_length=LONGEST_JSON)]
-Filter = Annotated[JsonParameter, Query(description="Which rows to keep, as JSON: the list's filter in GraphQL.")]
+FilterParameter = Annotated[
+    JsonParameter, Query(description="Which rows to keep, as JSON: the list's filter in GraphQL.")
+]
 OrderBy = Annotated[JsonParameter, Query(alias="orderBy", description="In which order, as JSON: the list's own.")]
 Fields = Annotated[JsonParameter, Query(description='The names of the rows\' fields, as JSON: `["id","statusCode"]`.')]
-After = Annotated[str | None, Query(description="The cursor of the row behind which to go on.")]
+AfterParameter = Annotated[str | None, Query(description="The cursor of the row behind which to go on.")]
 Link = Annotated[str | None, Query(description="A signed link, in the place of a credential and of what it is for.")]
 
 
@@ -71,15 +73,15 @@ def router(credentials: Credentials, database: Database, downloads: Downloads, l
             description="All rows that the filter keeps, as they are in GraphQL. The last line says that all has come.",
             tags=["Exports"],
             response_class=Response,
-            responses={200: {"content": {MEDIA[form]: {"schema": {"type": "string"}}}}, **REFUSED},
+            responses={200: {"content": {MEDIA[form]: {"schema": {"type": "string"}}}}, **EXPORT_ERRORS},
         )
         async def export(
             request: Request,
             who: Annotated[tuple[Viewer, dict[str, Any] | None], Depends(viewer_of)],
-            filter: Filter = None,  # noqa: A002
+            filter: FilterParameter = None,  # noqa: A002
             order_by: OrderBy = None,
             fields: Fields = None,
-            after: After = None,
+            after: AfterParameter = None,
         ) -> Response:
             viewer, linked = who
             if linked is not None and linked["list"] != name:

@@ -11,7 +11,6 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextvars import Context
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,6 +23,7 @@ from gateway.observability.metrics import Metrics
 from gateway.observability.record import RequestRecord, exchange
 from gateway.reading.filters import Filter, IdFilter
 from gateway.reading.reader import Reader
+from gateway.settings import StreamSettings
 from gateway.watching.change import Change, Moment, kind_of
 from gateway.watching.cursors import EPOCH, Cursor, binding_of, digests, within
 from gateway.watching.versions import BEFORE_ALL, ChangedRows, NewestChange, Stamp, Version, VersionsSince
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 WIDER = 12  # windows that every tenth look reads
 WIDE_EVERY = 10
-PAGE = 2_000  # versions in one statement
+VERSIONS_AT_ONCE = 2_000  # versions in one statement
 CATCH_UP = 10_000  # changes that a cursor may be behind
 FILTERS_AT_ONCE = 25  # in one statement
 IDS_AT_ONCE = 500
@@ -40,16 +40,6 @@ LONGEST_PAUSE = 5.0  # seconds between two looks at a database that does not ans
 
 Selected = tuple[Filter | None, bool]
 """Which changes somebody wants: those that a filter keeps, for eyes that see secrets or do not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """`every` so many seconds there is a look; a commit may be `window` seconds late; a watcher that has more than
-    `backlog` changes before it at the next look is too slow."""
-
-    every: float = 1.0
-    window: float = 10.0
-    backlog: int = 1_000
 
 
 class Watcher:
@@ -87,15 +77,20 @@ class Feed:
     """What changes in a table of an organization. `join` begins to look, `leave` ends it with the last watcher."""
 
     def __init__(
-        self, database: Database, organization: str, table: Table, pace: Pace, metrics: Metrics | None = None
+        self,
+        database: Database,
+        organization: str,
+        table: Table,
+        settings: StreamSettings,
+        metrics: Metrics | None = None,
     ) -> None:
         self.database = database
         self.organization = organization
         self.table = table
-        self.pace = pace
+        self.settings = settings
         self.metrics = metrics
         self.binding = binding_of(organization, table.name)
-        self._window = timedelta(seconds=pace.window)
+        self._window = timedelta(seconds=settings.watch_window_seconds)
         self._lock = asyncio.Lock()
         self._seen: dict[str, Version] = {}
         self._newest: datetime | None = None
@@ -145,16 +140,16 @@ class Feed:
                 self._moment.is_wanted = False
 
     async def _go_on(self) -> None:
-        pause, looks = self.pace.every, 0
+        pause, looks = self.settings.watch_seconds, 0
         while True:
             await asyncio.sleep(pause)
             looks += 1
             try:
                 async with self._lock:
                     await self._look(wide=looks % WIDE_EVERY == 0)
-                pause = self.pace.every
+                pause = self.settings.watch_seconds
             except ClientError as reason:
-                if pause == self.pace.every:
+                if pause == self.settings.watch_seconds:
                     logger.warning("watching pauses: %s", reason.message)
                 pause = min(2 * pause, LONGEST_PAUSE)
             except Exception:
@@ -256,9 +251,9 @@ class Feed:
         found: list[Stamp] = []
         after: tuple[Any, str] = (floor, BEFORE_ALL)
         while True:
-            (page,) = await reader.fetch(VersionsSince(self.table, after, PAGE), [self.organization])
+            (page,) = await reader.fetch(VersionsSince(self.table, after, VERSIONS_AT_ONCE), [self.organization])
             found += page
-            if len(page) < PAGE or (most is not None and len(found) >= most):
+            if len(page) < VERSIONS_AT_ONCE or (most is not None and len(found) >= most):
                 return found
             after = page[-1]
 

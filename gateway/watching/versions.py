@@ -65,13 +65,13 @@ class VersionsSince(Question[list[Stamp]]):
     after: Position
     first: int
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return versions_since(scope, self.table, self.after, self.first)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[list[Stamp]]:
         return [[(row.changed_at, row.id) for row in rows]] * len(ids)
 
-    def parameterised(self, scope: Visibility) -> tuple["VersionsSince", FilterValues]:  # noqa: ARG002
+    def parameterised(self, scope: Visibility) -> tuple["VersionsSince", FilterValues]:
         after, values = parameters("after", self.after, self.table.c.created_at)
         return replace(self, after=cast("Position", after)), values
 
@@ -82,7 +82,7 @@ class NewestChange(Question[datetime | None]):
 
     table: Table
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return newest_changes(scope, self.table)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[datetime | None]:

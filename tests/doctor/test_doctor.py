@@ -19,10 +19,10 @@ from gateway.doctor.findings import Finding, Severity
 from gateway.doctor.repairs import EVENT_SQL
 from gateway.doctor.server import findings_of_postgres, findings_of_sqlite, of_clock, of_encoding, of_pooler, of_timeout
 from gateway.doctor.tables import affinity
-from gateway.reading.contract import BatchCallbackEvent
 from gateway.reading.hosts import host_of
 from gateway.reading.masking import mask_text
-from gateway.settings import Settings
+from gateway.reading.payload import BatchCallbackEvent
+from gateway.settings import DatabaseSettings, Settings
 from tests.conftest import administer, migrated, postgres_database
 from tests.support.asking import data
 from tests.support.commands import run
@@ -105,14 +105,14 @@ async def examined(existing: Existing, **values: object) -> list[Finding]:
 
 
 async def first_column(existing: Existing, statement: str) -> list[object]:
-    database = Database(existing.url, schema=existing.schema)
+    database = Database(existing.url, DatabaseSettings(database_schema=existing.schema))
     rows = await database.fetch(text(statement))
     await database.close()
     return [row[0] for row in rows]
 
 
 async def two_columns(existing: Existing, statement: str) -> list[tuple[str | None, str | None]]:
-    database = Database(existing.url, schema=existing.schema)
+    database = Database(existing.url, DatabaseSettings(database_schema=existing.schema))
     rows = await database.fetch(text(statement))
     await database.close()
     return [(row[0], row[1]) for row in rows]
@@ -380,7 +380,7 @@ async def test_types_that_hold_the_same_are_right(postgres_existing: Existing) -
         """UPDATE batches SET metadata = '{"a": [1]}', cost = 1.5, duration_ms = 7""",
     )
     assert await examined(postgres_existing) == []
-    database = Database(postgres_existing.url, schema=postgres_existing.schema)
+    database = Database(postgres_existing.url, DatabaseSettings(database_schema=postgres_existing.schema))
     where = {"metadata": {"path": ["b"], "eq": "c"}}
     asked = """query ($where: BatchFilter) {
       batches(filter: $where) { nodes { id } } all: batches { nodes { metadata cost } }
@@ -587,7 +587,7 @@ def test_a_database_that_is_not_there_is_notmigrated(tmp_path: Path) -> None:
 async def test_a_pooler_that_passes_no_schema_on_is_found_and_mended() -> None:
     with postgres_server() as server, pgbouncer(server) as pooler:
         server.sql('CREATE SCHEMA "of the platform"')
-        database = Database(server.url(), schema="of the platform")
+        database = Database(server.url(), DatabaseSettings(database_schema="of the platform"))
         await migrate(database)
         await database.close()
         owner = Existing(server.url(), "", "of the platform")

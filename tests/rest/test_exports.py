@@ -19,6 +19,7 @@ from gateway.database.tables import batches
 from gateway.errors import RateLimited
 from gateway.execution import exports
 from gateway.rest.downloads import Courtesy, Downloads, takes_gzip
+from gateway.settings import LinkSettings
 from gateway.viewer import READ, READ_SECRETS
 from tests.support.acting import acting
 from tests.support.rows import THEIRS, attempt, batch, delivery, history, store
@@ -265,7 +266,7 @@ async def test_a_link_is_good_for_a_while(database: Database, database_url: str)
 
 
 def test_so_many_at_a_time_for_each_credential_and_in_all() -> None:
-    downloads = Downloads(3, 2)
+    downloads = Downloads(LinkSettings(exports_at_once=3, exports_per_credential=2))
     ends = [downloads.begin("a"), downloads.begin("a")]
     for credential in ("a", "a"):
         with pytest.raises(RateLimited) as refused:

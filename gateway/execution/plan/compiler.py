@@ -25,7 +25,6 @@ from graphql import (
     get_named_type,
     is_leaf_type,
 )
-from graphql.execution.values import VariableValues
 
 from gateway.execution.documents import Operation
 from gateway.execution.plan.arguments import Arguments
@@ -61,6 +60,7 @@ from gateway.reading.previews import Wanted
 from gateway.schema.connections import EdgeNode, PageEdges, PageNodes, PagePlace, Paginated
 from gateway.schema.context import Context
 from gateway.schema.fields import Column, Derived, Masked, Previewed, QuestionSource, Source, source_of
+from gateway.schema.graphql_core_internals import VariableValues
 from gateway.schema.nodes import NODES, LoadedNodes
 from gateway.schema.query import SCHEMA
 from gateway.schema.selection import selected_fields, selection_sets

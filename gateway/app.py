@@ -101,7 +101,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     credentials = Credentials(keys, settings)
     legacy_use = UsageReport(recorder.metrics)
     explorer = Explorer()
-    page = DeliveriesPage(PageConfig(explorer=GRAPHQL if settings.is_development else None))
+    page = DeliveriesPage(page_config(settings))
     platform = Platform(settings)
     links = links_of(settings)
     documents = Documents(schema._schema, settings, trusted_documents(settings))
@@ -262,6 +262,14 @@ async def explorer_config(database: Database, keys: Database) -> ExplorerConfig:
     delivery = page.rows[0]
     ids = {"ABatch": {"id": delivery.batch_id}, "AnInvestigation": {"id": delivery.id}}
     return ExplorerConfig(api_key=DEMO_TOKEN, variables=ids)
+
+
+def page_config(settings: Settings) -> PageConfig:
+    """What the deliveries page is told of the gateway."""
+    return PageConfig(
+        explorer=GRAPHQL if settings.is_development else None,
+        redelivery_scope=None if settings.platform_url is None else settings.platform_scope,
+    )
 
 
 def trusted_documents(settings: Settings) -> Mapping[str, str]:

@@ -15,7 +15,7 @@ from sqlalchemy import make_url
 
 from gateway.database.engine import Database
 from gateway.database.migrate import migrate
-from gateway.viewer import READ
+from gateway.viewer import READ, READ_SECRETS
 from gateway.writing.api_keys import create_key
 from tests.benchmark.refusal import Refused
 from tests.benchmark.rows import ORGANIZATION, Layout, fill
@@ -27,11 +27,12 @@ KINDS = ("sqlite", "postgresql")
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """A database with rows, and a key that reads them."""
+    """A database with rows, a key that reads them, and one that reads the secrets in them, too."""
 
     kind: str
     url: str
     key: str
+    secrets_key: str
     layout: Layout
 
 
@@ -58,7 +59,8 @@ async def filled(kind: str, layout: Layout, postgres: str = POSTGRES, *, many: b
             await fill(url, layout, report, many=many)
         async with _database(url) as database:
             key = await create_key(database, ORGANIZATION, "benchmark", [READ])
-        yield Filled(kind, url, key, layout)
+            secrets_key = await create_key(database, ORGANIZATION, "secrets", [READ, READ_SECRETS])
+        yield Filled(kind, url, key, secrets_key, layout)
 
 
 @asynccontextmanager

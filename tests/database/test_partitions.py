@@ -126,6 +126,7 @@ def _order(*fields: str) -> st.SearchStrategy[Any]:
 
 
 # The databases are shared by all examples on purpose: each replaces all of their rows.
+@pytest.mark.no_cover
 @given(
     rows=histories(),
     asked=st.fixed_dictionaries(

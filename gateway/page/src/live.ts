@@ -25,7 +25,7 @@ export function useLive<Data, Variables>(watched: Watched<Data, Variables>): Con
   const [connection, setConnection] = useState<Connection>("off");
   const latest = useRef(watched);
   latest.current = watched;
-  const cursor = useRef<{ of: string; at: string } | null>(null);
+  const cursor = useRef<string | null>(null); // good for any filter of the same field
   const key = watched.variables && JSON.stringify(watched.variables);
   useEffect(() => {
     if (key === null) {
@@ -56,7 +56,10 @@ export function useLive<Data, Variables>(watched: Watched<Data, Variables>): Con
     };
     const connect = () => {
       const { document, cursorOf } = latest.current;
-      const after = cursor.current?.of === key ? cursor.current.at : null;
+      const after = cursor.current;
+      if (tries > 0 && after === null) {
+        latest.current.onGap(); // nothing was told before the connection was lost: nobody knows what was missed
+      }
       const request = createRequest(document, { ...JSON.parse(key), after });
       const opened: typeof fetch = async (...asked) => {
         const response = await fetch(...asked);
@@ -73,7 +76,7 @@ export function useLive<Data, Variables>(watched: Watched<Data, Variables>): Con
             lost(error);
           } else if (data && !ended) {
             tries = 0;
-            cursor.current = { of: key, at: cursorOf(data) };
+            cursor.current = cursorOf(data);
             latest.current.onEvent(data);
           }
         }),

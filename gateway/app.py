@@ -1,6 +1,7 @@
 """The only place where the parts meet."""
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,12 +18,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway import __version__
+from gateway.counting.answers import Statistics
+from gateway.counting.counter import counting
 from gateway.database.engine import Database
 from gateway.database.migrate import prepare_database
 from gateway.database.replicas import Replicas
-from gateway.database.required import KEYS, missing
+from gateway.database.required import COUNTS, KEYS, missing
 from gateway.database.tables import batch_callback_deliveries
-from gateway.errors import SchemaBehind, TelemetryMissing, UnsafeSettings
+from gateway.errors import DatabaseUnavailable, SchemaBehind, TelemetryMissing, UnsafeSettings
 from gateway.execution.documents import PARSE_FAILED, VALIDATION_FAILED, Documents, read_manifest
 from gateway.execution.limits import Limits
 from gateway.execution.run import BAD_INPUT
@@ -63,6 +66,8 @@ from gateway.watching.feed import Pace
 from gateway.watching.watch import Watching
 from gateway.writing.api_keys import find_key
 
+logger = logging.getLogger(__name__)
+
 GRAPHQL_CODES = (PARSE_FAILED, VALIDATION_FAILED, BAD_INPUT)
 STATEMENT_SHARE = 0.95  # of the deadline: the database gives up a little before the gateway does
 DEMO_TOKEN = "demo"  # noqa: S105 - everybody knows it
@@ -100,13 +105,16 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     """
     refuse_unsafe(settings)
     database, keys = databases_of(settings)
+    counted = counted_database_of(settings, database, keys)
+    opened = {database, keys} if counted is None else {database, keys, counted}
     recorder = recorder_of(settings, database, metrics_folder)
     credentials = Credentials(keys, tokens_of(settings), settings.credential_cache_seconds)
     legacy_use = UsageReport(recorder.metrics)
     explorer = Explorer()
     page = DeliveriesPage(PageConfig(explorer=GRAPHQL if settings.is_development else None))
     platform = Platform(settings)
-    graphql_endpoint = graphql(settings, database, credentials, explorer, platform, recorder.metrics)
+    statistics = Statistics(database, counted)
+    graphql_endpoint = graphql(settings, database, credentials, explorer, platform, recorder.metrics, statistics)
     streams = graphql_endpoint.streams
     published = () if recorder.metrics is None or metrics_folder is None else (recorder.metrics.publish,)
 
@@ -115,6 +123,8 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
         try:
             await asyncio.to_thread(mask_text, "")  # makes its automaton, before a request waits for it
             credentials.has_keys = await make_ready(settings, database, keys)
+            if counted is not None:
+                await make_counts_ready(counted)
             await credentials.open()
             if settings.is_development and credentials.has_keys:
                 explorer.config = await explorer_config(database, keys)
@@ -122,6 +132,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
             async with (
                 periodically(credentials.last_used.write, legacy_use.report),
                 periodically(*published, interval=PUBLISHED_SECONDS),
+                counting(database, counted),
                 beside(streams.watch_over()),
             ):
                 yield {STREAMS: streams, ON_DRAIN: platform.drain}
@@ -130,8 +141,8 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
             await streams.finish()
             await graphql_endpoint.writes.finish()
             await platform.close()
-            for opened in {database, keys}:
-                await opened.close()
+            for each in opened:
+                await each.close()
             recorder.close()
 
     app = Application(
@@ -152,26 +163,36 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     app.include_router(probes.router(database, keys, credentials))
     if recorder.metrics is not None:
         app.include_router(metrics.router(recorder.metrics))
-    if recorder.metrics is not None:
         watch(recorder.metrics, database, graphql_endpoint)
+    serve_pages(app, settings, page)
+    app.layers = layers_of(settings, recorder, graphql_endpoint, Middleware(CachedCallerShortcut, credentials, history))
+    return app
+
+
+def serve_pages(app: FastAPI, settings: Settings, page: DeliveriesPage) -> None:
+    """Have the app answer with the pages for browsers that the settings open."""
     if settings.is_development:
         app.mount(ExplorerConfig().assets, explorer_assets())
     if settings.page:
         app.mount(ASSETS_PATH, page_assets())
         app.router.routes.append(Route("/", page.answer))
 
+
+def layers_of(
+    settings: Settings, recorder: Recorder, graphql_endpoint: GraphQL, innermost: Middleware
+) -> Sequence[Middleware]:
+    """The layers around the app, outermost first."""
     trusted = (*settings.trusted_origins, *settings.cors_origins)
     sockets = WebSockets(graphql_endpoint, recorder, trusted, settings.websocket_init_seconds)
     layers = [
         Middleware(RequestRecorder, recorder, settings.deadline_seconds),
         Middleware(CrossSite, trusted),
         Middleware(ExactPath, GRAPHQL, graphql_endpoint, sockets),
-        Middleware(CachedCallerShortcut, credentials, history),
+        innermost,
     ]
     if settings.cors_origins:
         layers.insert(1, cors(settings))
-    app.layers = layers
-    return app
+    return layers
 
 
 def cors(settings: Settings) -> Middleware:
@@ -200,9 +221,29 @@ def databases_of(settings: Settings) -> tuple[Database, Database]:
         max_lag=settings.database_replica_max_lag_seconds,
         **waits,
     )
-    if settings.keys_database_url is None:
+    if settings.keys_url is None:
         return rows, rows
-    return rows, Database(settings.keys_database_url, KEYS_POOL_SIZE, setting="GATEWAY_KEYS_DATABASE_URL", **waits)
+    return rows, Database(settings.keys_url, KEYS_POOL_SIZE, setting=settings.keys_setting, **waits)
+
+
+def counted_database_of(settings: Settings, rows: Database, keys: Database) -> Database | None:
+    """The database of the counted periods, which may be one of these; None where nothing is to be counted."""
+    if not settings.counting:
+        return None
+    if settings.counted_url is None:
+        return rows
+    if settings.counted_url == settings.keys_url:
+        return keys
+    own = "GATEWAY_OWN_DATABASE_URL"
+    return Database(settings.counted_url, KEYS_POOL_SIZE, setting=own, patience=settings.database_wait_seconds)
+
+
+async def make_counts_ready(counted: Database) -> None:
+    """Raise `SchemaBehind` where the tables of counted periods are not there. Its database may be gone for a while."""
+    try:
+        await prepare_database(counted, COUNTS)
+    except DatabaseUnavailable as gone:
+        logger.warning("statistics are read from rows: %s", gone.message)
 
 
 async def make_ready(settings: Settings, rows: Database, keys: Database) -> bool:
@@ -216,7 +257,7 @@ async def make_ready(settings: Settings, rows: Database, keys: Database) -> bool
     elif lacking := await missing(keys, KEYS):
         if tokens_of(settings) is None:
             raise SchemaBehind(
-                f"Nobody could be let in: {lacking[0]}, GATEWAY_KEYS_DATABASE_URL is not set, nor are keys for tokens."
+                f"Nobody could be let in: {lacking[0]}, GATEWAY_OWN_DATABASE_URL is not set, nor are keys for tokens."
             )
         return False
     await refuse_demo_key(settings, keys)
@@ -254,6 +295,7 @@ def graphql(
     explorer: Explorer,
     platform: Platform,
     metrics: Metrics | None,
+    statistics: Statistics,
 ) -> GraphQL:
     """The GraphQL endpoint with its limits, and the explorer in its place for browsers in development."""
     trusted = {} if settings.trusted_documents is None else read_manifest(settings.trusted_documents)
@@ -284,6 +326,7 @@ def graphql(
         manners,
         limiter,
         explorer if settings.is_development else None,
+        shortcut=statistics,
         platform=platform,
         links=links_of(settings),
         watching=Watching(database, pace, metrics),

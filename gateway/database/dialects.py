@@ -61,6 +61,19 @@ class Texts(TypeDecorator[list[str]]):
         return value if dialect.name == "postgresql" else msgspec.json.encode(value).decode()
 
 
+class Numbers(TypeDecorator[list[int]]):
+    """Many whole numbers as one parameter: an array on PostgreSQL, a JSON text on SQLite."""
+
+    impl = String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(ARRAY(BigInteger()) if dialect.name == "postgresql" else String())
+
+    def process_bind_param(self, value: list[int] | None, dialect: Dialect) -> Any:
+        return value if dialect.name == "postgresql" else msgspec.json.encode(value).decode()
+
+
 class _Each(GenericFunction[str]):
     """The ids of one parameter as rows."""
 
@@ -133,6 +146,11 @@ def _in_json(element: _OneOf, compiler: SQLCompiler, **options: Any) -> str:
 def is_one_of(column: ColumnElement[Any], values: Ids) -> ColumnElement[bool]:
     """The column's value is one of `values`, which are one parameter; it may be given later."""
     return _OneOf(column, _many(values))
+
+
+def is_among(column: ColumnElement[int], numbers: BindParameter[list[int]]) -> ColumnElement[bool]:
+    """The column's number is one of `numbers`, a parameter that is given later."""
+    return _OneOf(column, numbers)
 
 
 class _StartsWith(_Condition):

@@ -59,6 +59,7 @@ from gateway.observability.record import exchange
 from gateway.platform.bulk import BulkRedeliveries
 from gateway.platform.client import Platform
 from gateway.platform.redelivery import Redeliveries
+from gateway.reading.reader import Shortcut
 from gateway.schema.context import Acting, Context, Links
 from gateway.viewer import READ
 from gateway.watching.watch import Watching
@@ -127,6 +128,7 @@ class GraphQL:
         *,
         platform: Platform | None = None,
         links: Links | None = None,
+        shortcut: Shortcut | None = None,
         watching: Watching | None = None,
         streams: Streams | None = None,
     ) -> None:
@@ -139,6 +141,7 @@ class GraphQL:
         self.watching = Watching(database) if watching is None else watching
         self.streams = Streams(credentials) if streams is None else streams
         self.page = page
+        self.shortcut = shortcut
         self.platform = platform
         self.links = links
 
@@ -295,7 +298,7 @@ class GraphQL:
             return Context(None, None)
         viewer = await self.credentials.authenticate(token_of(authorization), organization, deadline)
         viewer.require(READ)
-        return Context.of(viewer, self.database, links=self.links)
+        return Context.of(viewer, self.database, links=self.links, shortcut=self.shortcut)
 
     def acting(self, context: Context, authorization: str | None, deadline: Deadline) -> Acting | None:
         """What the viewer may have the platform do until the deadline."""

@@ -27,7 +27,6 @@ from gateway.database.required import COUNTS, KEYS, missing
 from gateway.database.tables import batch_callback_deliveries
 from gateway.errors import DatabaseUnavailable, SchemaBehind, TelemetryMissing, UnsafeSettings
 from gateway.execution.documents import PARSE_FAILED, VALIDATION_FAILED, Documents, read_manifest
-from gateway.execution.limits import Limits
 from gateway.execution.run import BAD_INPUT
 from gateway.http import metrics, probes
 from gateway.http.background import beside, periodically
@@ -35,12 +34,11 @@ from gateway.http.credentials import Credentials
 from gateway.http.explorer import Explorer, ExplorerConfig
 from gateway.http.explorer import assets as explorer_assets
 from gateway.http.graphql import GRAPHQL_PATH as GRAPHQL
-from gateway.http.graphql import GraphQL, Manners
+from gateway.http.graphql import GraphQL
 from gateway.http.middleware import CrossSite, ExactPath, RequestRecorder
-from gateway.http.rate_limit import RateLimiter
 from gateway.http.server import ON_DRAIN
 from gateway.http.streams import STATE as STREAMS
-from gateway.http.streams import StreamLimits, Streams
+from gateway.http.streams import Streams
 from gateway.http.tokens import tokens_of
 from gateway.http.websocket import WebSockets
 from gateway.observability import configure_logging
@@ -56,13 +54,13 @@ from gateway.reading.masking import mask_text
 from gateway.reading.pages import Order, Slice
 from gateway.reading.questions import PageOf
 from gateway.reading.reader import Reader
-from gateway.rest import endpoint, envelope, redelivery
+from gateway.rest import endpoint, envelope, exports, redelivery
+from gateway.rest.downloads import Downloads
 from gateway.rest.endpoint import TAGS, CachedCallerShortcut, HistoryResponder, UsageReport
 from gateway.schema.context import Links
 from gateway.schema.query import schema
-from gateway.settings import Settings
+from gateway.settings import HttpSettings, LinkSettings, ObservabilitySettings, Settings
 from gateway.signing import Signer
-from gateway.watching.feed import Pace
 from gateway.watching.watch import Watching
 from gateway.writing.api_keys import find_key
 
@@ -71,7 +69,6 @@ logger = logging.getLogger(__name__)
 GRAPHQL_CODES = (PARSE_FAILED, VALIDATION_FAILED, BAD_INPUT)
 STATEMENT_SHARE = 0.95  # of the deadline: the database gives up a little before the gateway does
 DEMO_TOKEN = "demo"  # noqa: S105 - everybody knows it
-KEYS_POOL_SIZE = 5  # of a database of keys alone: a few look up, one writes when they were used
 
 
 METRICS_FOLDER = "GATEWAY_METRICS_FOLDER"  # the variable by which workers learn where they count together
@@ -108,14 +105,27 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     counted = counted_database_of(settings, database, keys)
     opened = {database, keys} if counted is None else {database, keys, counted}
     recorder = recorder_of(settings, database, metrics_folder)
-    credentials = Credentials(keys, tokens_of(settings), settings.credential_cache_seconds)
+    credentials = Credentials(keys, settings)
     legacy_use = UsageReport(recorder.metrics)
     explorer = Explorer()
     page = DeliveriesPage(PageConfig(explorer=GRAPHQL if settings.is_development else None))
     platform = Platform(settings)
-    statistics = Statistics(database, counted)
-    graphql_endpoint = graphql(settings, database, credentials, explorer, platform, recorder.metrics, statistics)
-    streams = graphql_endpoint.streams
+    links = links_of(settings)
+    documents = Documents(schema._schema, settings, trusted_documents(settings))
+    streams = Streams(credentials, settings, recorder.metrics)
+    graphql_endpoint = GraphQL(
+        documents,
+        database,
+        credentials,
+        settings,
+        explorer if settings.is_development else None,
+        shortcut=Statistics(database, counted),
+        platform=platform,
+        links=links,
+        watching=Watching(database, settings, recorder.metrics),
+        streams=streams,
+    )
+    downloads = Downloads(settings)
     published = () if recorder.metrics is None or metrics_folder is None else (recorder.metrics.publish,)
 
     @asynccontextmanager
@@ -137,10 +147,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
             ):
                 yield {STREAMS: streams, ON_DRAIN: platform.drain}
         finally:
-            platform.stop()
-            await streams.finish()
-            await graphql_endpoint.writes.finish()
-            await platform.close()
+            await finish(graphql_endpoint, platform)
             for each in opened:
                 await each.close()
             recorder.close()
@@ -156,37 +163,27 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     )
     app.recorder = recorder
     envelope.install(app)
-    history = HistoryResponder(database, legacy_use, settings.deadline_seconds, by_column=settings.plans)
+    history = HistoryResponder(database, legacy_use, settings)
     app.include_router(endpoint.router(credentials, history))
-    if not platform.is_off:
-        app.include_router(redelivery.router(credentials, platform, database, graphql_endpoint.writes))
+    add_acting_routes(app, credentials, graphql_endpoint, platform, links, downloads)
     app.include_router(probes.router(database, keys, credentials))
     if recorder.metrics is not None:
         app.include_router(metrics.router(recorder.metrics))
-        watch(recorder.metrics, database, graphql_endpoint)
-    serve_pages(app, settings, page)
-    app.layers = layers_of(settings, recorder, graphql_endpoint, Middleware(CachedCallerShortcut, credentials, history))
+        watch(recorder.metrics, database, graphql_endpoint, downloads)
+    show_pages(app, settings, page)
+    shortcut = Middleware(CachedCallerShortcut, credentials, history)
+    app.layers = layers_of(settings, recorder, graphql_endpoint, shortcut)
     return app
-
-
-def serve_pages(app: FastAPI, settings: Settings, page: DeliveriesPage) -> None:
-    """Have the app answer with the pages for browsers that the settings open."""
-    if settings.is_development:
-        app.mount(ExplorerConfig().assets, explorer_assets())
-    if settings.page:
-        app.mount(ASSETS_PATH, page_assets())
-        app.router.routes.append(Route("/", page.answer))
 
 
 def layers_of(
     settings: Settings, recorder: Recorder, graphql_endpoint: GraphQL, innermost: Middleware
 ) -> Sequence[Middleware]:
     """The layers around the app, outermost first."""
-    trusted = (*settings.trusted_origins, *settings.cors_origins)
-    sockets = WebSockets(graphql_endpoint, recorder, trusted, settings.websocket_init_seconds)
+    sockets = WebSockets(graphql_endpoint, recorder, settings)
     layers = [
-        Middleware(RequestRecorder, recorder, settings.deadline_seconds),
-        Middleware(CrossSite, trusted),
+        Middleware(RequestRecorder, recorder, settings),
+        Middleware(CrossSite, settings),
         Middleware(ExactPath, GRAPHQL, graphql_endpoint, sockets),
         innermost,
     ]
@@ -195,7 +192,39 @@ def layers_of(
     return layers
 
 
-def cors(settings: Settings) -> Middleware:
+def show_pages(app: FastAPI, settings: HttpSettings, page: DeliveriesPage) -> None:
+    """What browsers are shown where the settings say so: the explorer's files, and the deliveries page at `/`."""
+    if settings.is_development:
+        app.mount(ExplorerConfig().assets, explorer_assets())
+    if settings.page:
+        app.mount(ASSETS_PATH, page_assets())
+        app.router.routes.append(Route("/", page.answer))
+
+
+async def finish(endpoint: GraphQL, platform: Platform) -> None:
+    """End what is under way: streams at once, writes when they are done, of which no new one is begun."""
+    platform.stop()
+    await endpoint.streams.finish()
+    await endpoint.writes.finish()
+    await platform.close()
+
+
+def add_acting_routes(
+    app: FastAPI,
+    credentials: Credentials,
+    graphql_endpoint: GraphQL,
+    platform: Platform,
+    links: Links,
+    downloads: Downloads,
+) -> None:
+    """Add the platform's own address, where there is a platform, and the exports."""
+    database, writes = graphql_endpoint.database, graphql_endpoint.writes
+    if not platform.is_off:
+        app.include_router(redelivery.router(credentials, platform, database, writes))
+    app.include_router(exports.router(credentials, database, downloads, links))
+
+
+def cors(settings: HttpSettings) -> Middleware:
     """The layer that lets pages of other origins read answers."""
     return Middleware(
         CORSMiddleware,
@@ -209,21 +238,12 @@ def cors(settings: Settings) -> Middleware:
 
 def databases_of(settings: Settings) -> tuple[Database, Database]:
     """The database of the rows and that of the API keys, which may be the same."""
-    waits: dict[str, Any] = {
-        "patience": settings.database_wait_seconds,
-        "statement_seconds": STATEMENT_SHARE * settings.deadline_seconds,
-    }
-    rows = Database(
-        settings.database_url,
-        settings.database_pool_size,
-        schema=settings.database_schema,
-        replica_urls=settings.database_replica_urls,
-        max_lag=settings.database_replica_max_lag_seconds,
-        **waits,
-    )
-    if settings.keys_url is None:
+    seconds = STATEMENT_SHARE * settings.deadline_seconds
+    rows = Database(settings.database_url, settings, statement_seconds=seconds)
+    url = settings.keys_url
+    if url is None:
         return rows, rows
-    return rows, Database(settings.keys_url, KEYS_POOL_SIZE, setting=settings.keys_setting, **waits)
+    return rows, Database(url, settings.of_own, statement_seconds=seconds, setting=settings.keys_setting)
 
 
 def counted_database_of(settings: Settings, rows: Database, keys: Database) -> Database | None:
@@ -234,8 +254,7 @@ def counted_database_of(settings: Settings, rows: Database, keys: Database) -> D
         return rows
     if settings.counted_url == settings.keys_url:
         return keys
-    own = "GATEWAY_OWN_DATABASE_URL"
-    return Database(settings.counted_url, KEYS_POOL_SIZE, setting=own, patience=settings.database_wait_seconds)
+    return Database(settings.counted_url, settings.of_own, setting="GATEWAY_OWN_DATABASE_URL")
 
 
 async def make_counts_ready(counted: Database) -> None:
@@ -282,59 +301,20 @@ async def explorer_config(database: Database, keys: Database) -> ExplorerConfig:
     return ExplorerConfig(api_key=DEMO_TOKEN, variables=ids)
 
 
-def links_of(settings: Settings) -> Links:
+def trusted_documents(settings: Settings) -> Mapping[str, str]:
+    """The texts of the documents that may be asked for by their hash, the page's own included;
+    `TrustedDocumentsUnreadable`."""
+    trusted = {} if settings.trusted_documents is None else read_manifest(settings.trusted_documents)
+    return {**trusted, **page_documents()} if settings.page else trusted
+
+
+def links_of(settings: LinkSettings) -> Links:
     """What signs links and tokens."""
     secret = settings.signing_secret
     return Links(Signer(None if secret is None else secret.get_secret_value()), settings.export_link_seconds)
 
 
-def graphql(
-    settings: Settings,
-    database: Database,
-    credentials: Credentials,
-    explorer: Explorer,
-    platform: Platform,
-    metrics: Metrics | None,
-    statistics: Statistics,
-) -> GraphQL:
-    """The GraphQL endpoint with its limits, and the explorer in its place for browsers in development."""
-    trusted = {} if settings.trusted_documents is None else read_manifest(settings.trusted_documents)
-    documents = Documents(
-        schema._schema,
-        introspection=settings.is_development,
-        limits=limits_of(settings),
-        trusted={**trusted, **page_documents()} if settings.page else trusted,
-        trusted_only=settings.trusted_documents_only,
-        cache_size=settings.document_cache_size,
-        cache_length=settings.document_cache_length,
-    )
-    manners = Manners(
-        open_door=settings.is_development,
-        draft_statuses=settings.draft_statuses,
-        get_needs_accept=settings.get_needs_accept,
-        max_body_bytes=settings.max_body_bytes,
-        deadline=settings.deadline_seconds,
-        plans=settings.plans,
-    )
-    limiter = RateLimiter(settings.rate_limit, settings.rate_limit_burst)
-    pace = Pace(settings.watch_seconds, settings.watch_window_seconds, settings.stream_backlog)
-    limits = StreamLimits(settings.max_credential_streams, settings.max_streams, settings.heartbeat_seconds)
-    return GraphQL(
-        documents,
-        database,
-        credentials,
-        manners,
-        limiter,
-        explorer if settings.is_development else None,
-        shortcut=statistics,
-        platform=platform,
-        links=links_of(settings),
-        watching=Watching(database, pace, metrics),
-        streams=Streams(credentials, limits, metrics),
-    )
-
-
-def recorder_of(settings: Settings, database: Database, metrics_folder: Path | None) -> Recorder:
+def recorder_of(settings: ObservabilitySettings, database: Database, metrics_folder: Path | None) -> Recorder:
     """What the settings let operators see. `TelemetryMissing` where they want traces and nothing can make them."""
     traces = None
     if settings.telemetry:
@@ -345,15 +325,16 @@ def recorder_of(settings: Settings, database: Database, metrics_folder: Path | N
                 f"GATEWAY_TELEMETRY needs {missing.name}: pip install 'callback-gateway[telemetry]'."
             ) from missing
     return Recorder(
+        settings,
         Metrics(metrics_folder, GRAPHQL_CODES) if settings.metrics else None,
         traces,
         AccessLog(settings.log_format) if settings.access_log else None,
-        slow_seconds=settings.slow_seconds,
     )
 
 
-def watch(metrics: Metrics, database: Database, endpoint: GraphQL) -> None:
-    """Show the pool, the replicas, the caches and the streams of this process."""
+def watch(metrics: Metrics, database: Database, endpoint: GraphQL, downloads: Downloads) -> None:
+    """Show the pool, the replicas, the caches, the streams and the downloads of this process."""
+    metrics.watch("gateway_exports_under_way", lambda: downloads.under_way)
     pool, cache, statements = database.source.pool, endpoint.documents.cache, database.statements
     for transport in TRANSPORTS:
         metrics.watch("gateway_streams", partial(endpoint.streams.count, transport), transport)
@@ -372,22 +353,6 @@ def watch(metrics: Metrics, database: Database, endpoint: GraphQL) -> None:
         for number, replica in enumerate(database.source.replicas):
             metrics.watch("gateway_database_up", partial(getattr, replica, "is_up"), "replica", str(number))
             metrics.watch("gateway_replica_lag_seconds", partial(getattr, replica, "lag"), str(number))
-
-
-def limits_of(settings: Settings) -> Limits:
-    """The limits on GraphQL documents."""
-    return Limits(
-        length=settings.max_document_length,
-        tokens=settings.max_tokens,
-        depth=settings.max_depth,
-        root_fields=settings.max_root_fields,
-        aliases=settings.max_aliases,
-        directives=settings.max_directives,
-        selections=settings.max_selections,
-        cost=settings.max_cost,
-        variable_values=settings.max_variable_values,
-        errors=settings.max_errors,
-    )
 
 
 def refuse_unsafe(settings: Settings) -> None:

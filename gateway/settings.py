@@ -1,4 +1,4 @@
-"""Every knob of the gateway, read once from `GATEWAY_*` variables and frozen."""
+"""Every knob of the gateway, read once from `GATEWAY_*` variables, frozen, and handed down in sections."""
 
 import re
 from collections.abc import Callable
@@ -7,11 +7,12 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 T = TypeVar("T")
 ORIGIN = re.compile(r"https?://[^/?#@\s]+")
+KEYS_POOL_SIZE = 5  # of a database of keys alone: a few look up, one writes when they were used
 ENDPOINT = re.compile(r"https?://[^/?#@\s]+(?:/[^?#@\s]*)?")
 
 
@@ -68,10 +69,29 @@ Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecod
 Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, BeforeValidator(_split)]
 
 
-class Settings(BaseSettings):
-    """The gateway's configuration. Each field is the variable `GATEWAY_<FIELD>`."""
+class Section(BaseModel):
+    """Settings of one concern, which the rooms that need them are given whole. A section made by itself has the values
+    that it is given, and defaults, whatever the environment holds:
 
-    model_config = SettingsConfigDict(env_prefix="GATEWAY_", frozen=True, extra="ignore", hide_input_in_errors=True)
+    >>> DocumentSettings(max_depth=3).max_aliases
+    30
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    profile: Profile = Field(
+        default=Profile.PRODUCTION,
+        description="`production`, or `development`, which opens introspection, the explorer and suggestions.",
+    )
+
+    @property
+    def is_development(self) -> bool:
+        """True where introspection, the explorer and suggestions are open."""
+        return self.profile is Profile.DEVELOPMENT
+
+
+class DatabaseSettings(Section):
+    """Where the rows and the API keys live, and how many connections one process keeps to them."""
 
     database_url: str = Field(
         default="sqlite+aiosqlite:///gateway.db",
@@ -113,18 +133,36 @@ class Settings(BaseSettings):
         description="How long a statement waits for a free connection to the database before the request is "
         "refused with OVERLOADED.",
     )
-    plans: bool = Field(
-        default=True,
-        description="Whether GraphQL operations are answered by plans; the ordinary executor answers alike, slower.",
-    )
-    profile: Profile = Field(
-        default=Profile.PRODUCTION,
-        description="`production`, or `development`, which opens introspection, the explorer and suggestions.",
-    )
-    page: bool = Field(
-        default_factory=by_profile(production=False, development=True),
-        description="Whether `/` shows browsers the deliveries page. Its documents are trusted by themselves.",
-    )
+
+    @property
+    def keys_url(self) -> str | None:
+        """Where the API keys live, if not with the rows."""
+        return self.keys_database_url or self.own_database_url
+
+    @property
+    def keys_setting(self) -> str:
+        """The variable that says so."""
+        return f"GATEWAY_{'KEYS' if self.keys_database_url else 'OWN'}_DATABASE_URL"
+
+    @property
+    def counted_url(self) -> str | None:
+        """Where counted periods live, if not with the rows."""
+        return self.own_database_url or self.keys_database_url
+
+    @property
+    def of_own(self) -> "DatabaseSettings":
+        """The same for a database of the gateway's own, which has no replicas, and no schema but its own."""
+        return DatabaseSettings(database_pool_size=KEYS_POOL_SIZE, database_wait_seconds=self.database_wait_seconds)
+
+    @property
+    def of_primary(self) -> "DatabaseSettings":
+        """The same without replicas, for commands that are told of one database."""
+        return self.model_copy(update={"database_replica_urls": ()})
+
+
+class ObservabilitySettings(Section):
+    """What operators see: logs, metrics, traces."""
+
     log_level: LogLevel = Field(
         default="INFO", description="The least severe level that is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL."
     )
@@ -148,17 +186,11 @@ class Settings(BaseSettings):
         description="Whether requests are traced by OpenTelemetry, which the standard `OTEL_*` variables configure. "
         "Needs the extra `telemetry`.",
     )
-    max_head_bytes: int = Field(
-        default=65_536,
-        ge=1_024,
-        description="The largest head of a request, which is its address and its headers, in bytes; of a GET, the "
-        "address holds the document.",
-    )
-    max_body_bytes: int = Field(
-        default=262_144,
-        ge=1,
-        description="The largest body of a GraphQL request, and the largest message of a WebSocket, in bytes.",
-    )
+
+
+class DocumentSettings(Section):
+    """What a GraphQL document may hold, which documents run, and how many are remembered."""
+
     max_document_length: int = Field(default=50_000, ge=1, description="The longest GraphQL document, in characters.")
     max_tokens: int = Field(
         default=3_000, ge=1, description="How many tokens a GraphQL document may have, and how many lines."
@@ -202,37 +234,43 @@ class Settings(BaseSettings):
         description="How many values the variables of a request may hold, lists and objects included.",
     )
     max_errors: int = Field(default=20, ge=1, description="How many errors one answer reports at most.")
+    document_cache_size: int = Field(default=1_000, ge=1, description="How many checked documents are remembered.")
+    document_cache_length: int = Field(
+        default=500_000,
+        ge=1,
+        description="How many characters of document text are remembered. A checked document takes 100 to 300 bytes of "
+        "memory for each.",
+    )
+    trusted_documents: Path | None = Field(
+        default=None,
+        description="A manifest of documents to ask for by their hash: Relay's `persisted.json` or Apollo's.",
+    )
+    trusted_documents_only: bool = Field(
+        default=False, description="Whether every document that is not in the manifest is refused."
+    )
+
+
+class HttpSettings(Section):
+    """How requests are answered: by what means, how often, how long, and to which sites."""
+
+    plans: bool = Field(
+        default=True,
+        description="Whether GraphQL operations are answered by plans; the ordinary executor answers alike, slower.",
+    )
+    page: bool = Field(
+        default_factory=by_profile(production=False, development=True),
+        description="Whether `/` shows browsers the deliveries page. Its documents are trusted by themselves.",
+    )
     deadline_seconds: float = Field(
         default_factory=by_profile(production=10.0, development=30.0),
         gt=0,
         description="How long a GraphQL request may run before it is answered with DEADLINE_EXCEEDED. Its body may "
         "take as long to arrive.",
     )
-    head_seconds: float = Field(
-        default=10.0,
-        gt=0,
-        description="How long a client may take to send the head of a request before its connection is closed.",
-    )
-    trusted_proxies: Networks = Field(
-        default=(),
-        description="Addresses and networks of the proxies, separated by commas, whose `X-Forwarded-Proto` and "
-        "`X-Forwarded-For` are believed; `*` believes everybody. Without it, 127.0.0.1 and ::1, or what uvicorn's "
-        "`FORWARDED_ALLOW_IPS` names.",
-    )
-    keep_alive_seconds: int = Field(
-        default=75,
-        gt=0,
-        description="How long a connection stays open between two requests: longer than a load balancer keeps it, or "
-        "the balancer will send a request into one that is just being closed.",
-    )
-    drain_seconds: float = Field(
-        default_factory=by_profile(production=5.0, development=0.0),
-        ge=0,
-        description="How long the gateway goes on after SIGTERM, its `/readyz` already 503, until load balancers have "
-        "turned away.",
-    )
-    grace_seconds: int = Field(
-        default=10, ge=1, description="How long requests that are under way may take once the gateway stops to listen."
+    max_body_bytes: int = Field(
+        default=262_144,
+        ge=1,
+        description="The largest body of a GraphQL request, and the largest message of a WebSocket, in bytes.",
     )
     rate_limit: float = Field(
         default_factory=by_profile(production=100.0, development=0.0),
@@ -243,13 +281,40 @@ class Settings(BaseSettings):
     rate_limit_burst: float = Field(
         default=500.0, ge=1, description="How many GraphQL requests one credential may send at once."
     )
-    document_cache_size: int = Field(default=1_000, ge=1, description="How many checked documents are remembered.")
-    document_cache_length: int = Field(
-        default=500_000,
-        ge=1,
-        description="How many characters of document text are remembered. A checked document takes 100 to 300 bytes of "
-        "memory for each.",
+    websocket_init_seconds: float = Field(
+        default=3.0, gt=0, description="How long a WebSocket may take to send its `connection_init`."
     )
+    draft_statuses: bool = Field(
+        default=False,
+        description="Whether `application/graphql-response+json` is answered with the statuses of GraphQL over HTTP's "
+        "2026 draft: 422 for documents that do not fit, 294 for partial answers.",
+    )
+    get_needs_accept: bool = Field(
+        default_factory=by_profile(production=True, development=False),
+        description="Whether a GET must name a JSON media type in `Accept`, or come from a browser's script. Links and "
+        "images of other sites do neither.",
+    )
+    trusted_origins: Origins = Field(
+        default=(),
+        description="Origins such as `https://app.example` that may POST from a browser, separated by commas.",
+    )
+    cors_origins: Origins = Field(
+        default=(),
+        description="Origins whose scripts may read answers, separated by commas, or `*`. They are trusted as well.",
+    )
+    cors_credentials: bool = Field(
+        default=False, description="Whether browsers may send cookies and client certificates across origins."
+    )
+
+    @property
+    def sites(self) -> frozenset[str]:
+        """The origins that browsers may send for; those that may read answers are among them."""
+        return frozenset((*self.trusted_origins, *self.cors_origins))
+
+
+class StreamSettings(Section):
+    """How changes are watched, and how many streams of events are open."""
+
     watch_seconds: float = Field(
         default=1.0,
         gt=0,
@@ -279,37 +344,47 @@ class Settings(BaseSettings):
         description="After how many seconds without an event a stream sends a sign of life: fewer than proxies on the "
         "way let a connection be idle.",
     )
-    websocket_init_seconds: float = Field(
-        default=3.0, gt=0, description="How long a WebSocket may take to send its `connection_init`."
+
+
+class ServerSettings(Section):
+    """How the server of one process treats its connections, and how it stops."""
+
+    max_head_bytes: int = Field(
+        default=65_536,
+        ge=1_024,
+        description="The largest head of a request, which is its address and its headers, in bytes; of a GET, the "
+        "address holds the document.",
     )
-    trusted_documents: Path | None = Field(
-        default=None,
-        description="A manifest of documents to ask for by their hash: Relay's `persisted.json` or Apollo's.",
+    head_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="How long a client may take to send the head of a request before its connection is closed.",
     )
-    trusted_documents_only: bool = Field(
-        default=False, description="Whether every document that is not in the manifest is refused."
+    keep_alive_seconds: int = Field(
+        default=75,
+        gt=0,
+        description="How long a connection stays open between two requests: longer than a load balancer keeps it, or "
+        "the balancer will send a request into one that is just being closed.",
     )
-    draft_statuses: bool = Field(
-        default=False,
-        description="Whether `application/graphql-response+json` is answered with the statuses of GraphQL over HTTP's "
-        "2026 draft: 422 for documents that do not fit, 294 for partial answers.",
-    )
-    get_needs_accept: bool = Field(
-        default_factory=by_profile(production=True, development=False),
-        description="Whether a GET must name a JSON media type in `Accept`, or come from a browser's script. Links and "
-        "images of other sites do neither.",
-    )
-    trusted_origins: Origins = Field(
+    trusted_proxies: Networks = Field(
         default=(),
-        description="Origins such as `https://app.example` that may POST from a browser, separated by commas.",
+        description="Addresses and networks of the proxies, separated by commas, whose `X-Forwarded-Proto` and "
+        "`X-Forwarded-For` are believed; `*` believes everybody. Without it, 127.0.0.1 and ::1, or what uvicorn's "
+        "`FORWARDED_ALLOW_IPS` names.",
     )
-    cors_origins: Origins = Field(
-        default=(),
-        description="Origins whose scripts may read answers, separated by commas, or `*`. They are trusted as well.",
+    drain_seconds: float = Field(
+        default_factory=by_profile(production=5.0, development=0.0),
+        ge=0,
+        description="How long the gateway goes on after SIGTERM, its `/readyz` already 503, until load balancers have "
+        "turned away.",
     )
-    cors_credentials: bool = Field(
-        default=False, description="Whether browsers may send cookies and client certificates across origins."
+    grace_seconds: int = Field(
+        default=10, ge=1, description="How long requests that are under way may take once the gateway stops to listen."
     )
+
+
+class CredentialSettings(Section):
+    """Whose credentials are accepted: how long API keys are remembered, and who signs tokens."""
 
     credential_cache_seconds: float = Field(
         default=15,
@@ -349,6 +424,11 @@ class Settings(BaseSettings):
         description="The scopes of each role in a token's `organizations`, as JSON: "
         '`{"admin": ["batches:read"]}`. A role that is not here is refused.',
     )
+
+
+class PlatformSettings(Section):
+    """The platform's API, which delivers callbacks again, and how often it is asked to."""
+
     platform_url: Annotated[str, AfterValidator(_endpoint)] | None = Field(
         default=None,
         description="The platform's API, such as `https://api.example`, which is asked to deliver callbacks again. "
@@ -389,13 +469,17 @@ class Settings(BaseSettings):
     platform_most: int = Field(
         default=100, ge=1, le=500, description="How many batches one `redeliverCallbacks` may be for."
     )
+
+
+class LinkSettings(Section):
+    """What signs links to exports, and how many exports are under way."""
+
     signing_secret: SecretStr | None = Field(
         default=None,
         min_length=16,
         description="The secret that signs links to exports and the tokens of dry runs. Gateways behind one balancer "
         "need the same one; without it, each start of a gateway makes its own.",
     )
-
     export_link_seconds: float = Field(
         default=300.0, gt=0, le=86_400, description="How long a link to an export is good for beginning a download."
     )
@@ -404,22 +488,19 @@ class Settings(BaseSettings):
     )
     exports_at_once: int = Field(default=8, ge=1, description="How many exports one process has under way.")
 
-    @property
-    def keys_url(self) -> str | None:
-        """Where the API keys live, if not with the rows."""
-        return self.keys_database_url or self.own_database_url
 
-    @property
-    def keys_setting(self) -> str:
-        """The variable that says so."""
-        return f"GATEWAY_{'KEYS' if self.keys_database_url else 'OWN'}_DATABASE_URL"
+class Settings(
+    LinkSettings,
+    PlatformSettings,
+    CredentialSettings,
+    ServerSettings,
+    StreamSettings,
+    HttpSettings,
+    DocumentSettings,
+    ObservabilitySettings,
+    DatabaseSettings,
+    BaseSettings,
+):
+    """The gateway's configuration: all sections. Each field is the variable `GATEWAY_<FIELD>`."""
 
-    @property
-    def counted_url(self) -> str | None:
-        """Where counted periods live, if not with the rows."""
-        return self.own_database_url or self.keys_database_url
-
-    @property
-    def is_development(self) -> bool:
-        """True where introspection, the explorer and suggestions are open."""
-        return self.profile is Profile.DEVELOPMENT
+    model_config = SettingsConfigDict(env_prefix="GATEWAY_", frozen=True, extra="ignore", hide_input_in_errors=True)

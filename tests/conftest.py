@@ -18,6 +18,7 @@ import pytest
 from gateway.database.engine import Database
 from gateway.database.migrate import migrate
 from gateway.database.tables import metadata
+from gateway.settings import DatabaseSettings
 from tests.support.machine import lacking
 from tests.support.servers import close as close_servers
 from tests.support.servers import shared_server
@@ -161,7 +162,7 @@ def _emptied(request: pytest.FixtureRequest, folder: Path) -> str:
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     """A connection pool on an empty, migrated database, once on each engine."""
-    database = Database(database_url)
+    database = Database(database_url, DatabaseSettings(database_wait_seconds=10))
     yield database
     await database.close()
 
@@ -173,7 +174,7 @@ def postgres_database(name: str) -> str:
 
 async def migrated(url: str) -> None:
     """Migrate a database that is there, or an SQLite file that is made."""
-    database = Database(url)
+    database = Database(url, DatabaseSettings(database_wait_seconds=10))
     await migrate(database)
     await database.close()
 

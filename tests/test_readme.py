@@ -42,7 +42,7 @@ def _variables(text: str) -> dict[str, Any]:
     return {"id": identifier(0xBA, 1) if "batch(id" in text else identifier(0xDE, 0)}
 
 
-SUBSCRIPTIONS = {name for name, document in DOCUMENTS.items() if document.lstrip().startswith("subscription")}
+SUBSCRIPTIONS = {name for name, document in DOCUMENTS.items() if re.search(r"^subscription\b", document, re.MULTILINE)}
 
 
 @pytest.mark.parametrize("name", sorted(SUBSCRIPTIONS))

@@ -3,7 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from gateway.settings import Settings
+from gateway.settings import DocumentSettings, Profile, Section, Settings
+
+SECTIONS = Section.__subclasses__()
 
 
 def test_origins_are_split_and_lose_their_slash(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,3 +46,20 @@ def test_what_is_no_address_of_a_proxy_is_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("GATEWAY_TRUSTED_PROXIES", proxy)
     with pytest.raises(ValidationError, match="is no address such as"):
         Settings()
+
+
+def test_each_setting_belongs_to_one_section() -> None:
+    named = [name for section in SECTIONS for name in section.model_fields]
+    assert sorted(named) == sorted([*Settings.model_fields, *["profile"] * (len(SECTIONS) - 1)])
+    assert issubclass(Settings, tuple(SECTIONS))
+
+
+def test_a_section_by_itself_looks_at_no_variable_and_at_its_own_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_MAX_DEPTH", "3")
+    assert (Settings().max_depth, DocumentSettings().max_depth) == (3, 12)
+    assert DocumentSettings(profile=Profile.DEVELOPMENT).max_depth == 20
+
+
+def test_a_section_by_itself_takes_no_setting_of_another() -> None:
+    with pytest.raises(ValidationError, match="rate_limit"):
+        DocumentSettings(rate_limit=3)  # type: ignore[call-arg]

@@ -1,10 +1,12 @@
 """`gateway import` and `gateway export`."""
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
@@ -14,7 +16,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from gateway.cli.output import opened
 from gateway.cli.session import DatabaseUrl, with_database
 from gateway.database.engine import Database
+from gateway.execution.exports import Export
 from gateway.reading.exporting import export_lines
+from gateway.schema.context import Context
+from gateway.schema.exports import ExportFormat
+from gateway.viewer import READ, READ_SECRETS, Viewer
 from gateway.writing.importing import import_file
 
 OrganizationOption = Annotated[UUID, typer.Option(help="Whose data it is.")]
@@ -31,6 +37,28 @@ def _instant(text: str) -> datetime:
 InstantOption = Annotated[
     datetime | None, typer.Option(parser=_instant, metavar="TIME", help="ISO 8601; UTC unless it says.")
 ]
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not JSON.") from None
+
+
+class ListName(StrEnum):
+    """The lists that can be exported."""
+
+    BATCHES = "batches"
+    DELIVERIES = "callback-deliveries"
+    ATTEMPTS = "callback-attempts"
+
+
+class FormatName(StrEnum):
+    """What a list can be written as."""
+
+    NDJSON = "ndjson"
+    CSV = "csv"
 
 
 def import_files(
@@ -71,16 +99,48 @@ def export(
         typer.Option(help="What to write to, such as a file, which is replaced when all is there; otherwise stdout."),
     ] = None,
     database_url: DatabaseUrl = None,
+    list_: Annotated[
+        ListName | None,
+        typer.Option("--list", help="Instead, the rows of a list as `/exports` has them, for other programs."),
+    ] = None,
+    filter_: Annotated[
+        Any,
+        typer.Option("--filter", parser=_json, metavar="JSON", help="Which rows: the list's own filter in GraphQL."),
+    ] = None,
+    order_by: Annotated[
+        Any, typer.Option(parser=_json, metavar="JSON", help="In which order: the list's own `orderBy`.")
+    ] = None,
+    fields: Annotated[
+        str | None, typer.Option(metavar="NAME,NAME", help="The rows' fields; all but `cursor` if left out.")
+    ] = None,
+    after: Annotated[str | None, typer.Option(help="The cursor of the row behind which to go on.")] = None,
+    form: Annotated[FormatName, typer.Option("--format", help="What the rows are written as.")] = FormatName.NDJSON,
+    secrets: Annotated[bool, typer.Option("--secrets", help="Do not mask credentials in the rows.")] = False,
 ) -> None:
     """Export batches as the NDJSON that the import takes.
 
-    They are those created in [since, until), of all times unless given.
+    They are those created in [since, until), of all times unless given. With --list or --filter, the rows of a list
+    are exported, deliveries unless it says otherwise, and --batch, --since and --until are not for these.
     """
     batch_ids = [str(id_) for id_ in batch] if batch else None
+    of_list = [list_, filter_, order_by, fields, after, secrets or None, form if form is FormatName.CSV else None]
+    asked: Export | None = None
+    if any(option is not None for option in of_list):
+        if batch_ids or since or until:
+            raise typer.BadParameter("--batch, --since and --until are not for the rows of a list: use --filter.")
+        names = None if fields is None else [name.strip() for name in fields.split(",")]
+        name = (list_ or ListName.DELIVERIES).value
+        asked = Export(name, ExportFormat(form.value), filter_, order_by, names, after)
+
+    def pieces(database: Database) -> AsyncIterator[bytes]:
+        if asked is None:
+            return export_lines(database, str(organization), batch_ids, since, until)
+        scopes = frozenset({READ, READ_SECRETS} if secrets else {READ})
+        return asked.pieces(Context.of(Viewer(str(organization), scopes, "gateway export"), database))
 
     async def work(database: Database) -> None:
         with _bar("export", None) as advance, opened(output) as file:
-            async for piece in export_lines(database, str(organization), batch_ids, since, until):
+            async for piece in pieces(database):
                 file.write(piece)
                 advance(len(piece))
 

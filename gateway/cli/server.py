@@ -28,7 +28,7 @@ from gateway.database.embedded import embedded_server
 from gateway.database.engine import Database
 from gateway.database.migrate import migrate
 from gateway.errors import OperatorError
-from gateway.http.explorer import built as explorer_is_bundled
+from gateway.http.explorer import explorer_is_bundled
 from gateway.http.server import DrainingServer, hold_signals
 from gateway.observability import configure_logging
 from gateway.observability.metrics import Metrics

@@ -14,7 +14,7 @@ from gateway.database.engine import Database
 from gateway.database.migrate import prepare_database
 from gateway.database.required import KEYS, ROWS
 from gateway.errors import DatabaseUnavailable, OperatorError
-from gateway.settings import Settings
+from gateway.settings import DatabaseSettings, Settings
 
 T = TypeVar("T")
 DatabaseUrl = Annotated[str | None, typer.Option(help="Where the rows live; otherwise GATEWAY_DATABASE_URL.")]
@@ -68,13 +68,13 @@ def with_keys(database_url: str | None, work: Callable[[Database], Awaitable[T]]
     return _with(settings, elsewhere or settings.database_url, KEYS, work, must_exist)
 
 
-def opened_database(settings: Settings, url: str) -> Database:
+def opened_database(settings: DatabaseSettings, url: str) -> Database:
     """The database at a URL that is one of the settings'; that of the keys is in no schema that they name."""
     if url == settings.keys_url:
-        return Database(url, settings.database_pool_size, setting=settings.keys_setting)
+        return Database(url, settings.of_own, setting=settings.keys_setting)
     if url == settings.counted_url:
-        return Database(url, settings.database_pool_size, setting=variable("own_database_url"))
-    return Database(url, settings.database_pool_size, schema=settings.database_schema)
+        return Database(url, settings.of_own, setting=variable("own_database_url"))
+    return Database(url, settings.of_primary)
 
 
 def require_file(database: Database) -> None:

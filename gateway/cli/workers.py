@@ -12,9 +12,8 @@ from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from threading import Thread
 
-from uvicorn.config import STARTUP_FAILURE
-
 from gateway.errors import OperatorError
+from gateway.http.uvicorn_internals import STARTUP_FAILURE
 
 logger = logging.getLogger(__name__)
 
@@ -24,9 +23,14 @@ SECONDS_TO_REPLACE = 0.5  # a worker; where none can live, they would be started
 
 
 class Workers:
-    """Processes that serve the same socket. One that dies is replaced, until a signal ends them all.
+    """The supervisor of the server processes on one socket. It replaces one that dies, until a signal ends them all.
 
-    The first signal is passed on as it is, another one ends them at once. `replaced` is told the id of each that died.
+    It passes the first signal on as it is; another one ends them at once. `replaced` is told the id of each that died.
+
+    uvicorn's `supervisors.Multiprocess` would do, but for three things: it wakes twice a second to ping each worker,
+    where this one sleeps until a process ends or a signal comes; its workers outlive a parent that is killed; and it
+    calls nobody when one died, whose counts must be kept. What it has beyond this is not wanted here: a worker that
+    hangs fails its `/healthz`, which balancers and orchestrators watch, and a rolling restart is theirs as well.
     """
 
     def __init__(

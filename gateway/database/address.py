@@ -12,15 +12,16 @@ import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 from urllib.parse import quote, unquote, urlencode
 
 from sqlalchemy.engine import URL
 
+from gateway.database.backends import TRAITS, Backend
 from gateway.errors import DatabaseUnavailable
 
 SETTING = "GATEWAY_DATABASE_URL"
-DRIVERS = {"sqlite": "aiosqlite", "postgres": "asyncpg", "postgresql": "asyncpg"}
+BACKENDS_BY_NAME = {"postgres": Backend.POSTGRESQL, **{str(backend): backend for backend in Backend}}  # before `://`
 URL_SCHEME = re.compile(r"([a-z][a-z0-9]*)(?:\+([a-z0-9_]+))?", re.IGNORECASE)
 KEYWORDS = re.compile(r"(?:host|hostaddr|port|dbname|user|password|service)\s*=", re.IGNORECASE)
 PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,40}")
@@ -127,17 +128,25 @@ def parse_url(text: str, setting: str = SETTING) -> Address:
     named = URL_SCHEME.fullmatch(scheme)
     if not found or named is None:
         raise DatabaseUnavailable(f"{setting} is not a database URL.{_likely_cause(given)}")
-    backend, driver = named[1].lower(), (named[2] or "").lower()
-    if backend not in DRIVERS or driver not in {"", DRIVERS[backend]}:
+    backend, driver = BACKENDS_BY_NAME.get(named[1].lower()), (named[2] or "").lower()
+    if backend is None or driver not in {"", TRAITS[backend].driver}:
         raise DatabaseUnavailable(f"{setting} names {scheme}; use sqlite+aiosqlite or postgresql+asyncpg.")
     if any(ord(character) < 32 for character in rest):
         raise DatabaseUnavailable(f"{setting} has a line end or another control character amid it.")
-    if backend == "sqlite":
-        if not rest.startswith("/") and rest:
-            raise DatabaseUnavailable(f"{setting} lacks a slash: sqlite+aiosqlite:///FILE, and four for /FOLDER/FILE.")
-        path, _, query = rest[1:].partition("?")
-        return _sqlite(unquote(path), query, setting)
-    return _postgresql(rest, setting)
+    match backend:
+        case Backend.POSTGRESQL:
+            return _postgresql(rest, setting)
+        case Backend.SQLITE:
+            return _sqlite_url(rest, setting)
+        case other:
+            assert_never(other)
+
+
+def _sqlite_url(rest: str, setting: str) -> Address:
+    if not rest.startswith("/") and rest:
+        raise DatabaseUnavailable(f"{setting} lacks a slash: sqlite+aiosqlite:///FILE, and four for /FOLDER/FILE.")
+    path, _, query = rest[1:].partition("?")
+    return _sqlite(unquote(path), query, setting)
 
 
 def _bare(text: str) -> str:

@@ -6,7 +6,7 @@ many keys or values there are, so that a prepared statement serves them all.
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 from sqlalchemy import (
@@ -37,6 +37,7 @@ from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.types import TypeEngine
 
+from gateway.database.backends import TRAITS, Backend, Template, backend_of, template, traits_of
 from gateway.database.types import AnySelect, Id, UtcDateTime
 
 # Later than any time that is stored: where rows without one stand in an order.
@@ -55,10 +56,10 @@ class Texts(TypeDecorator[list[str]]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(ARRAY(Text()) if dialect.name == "postgresql" else String())
+        return dialect.type_descriptor(traits_of(dialect).texts)
 
     def process_bind_param(self, value: list[str] | None, dialect: Dialect) -> Any:
-        return value if dialect.name == "postgresql" else msgspec.json.encode(value).decode()
+        return value if isinstance(traits_of(dialect).texts, ARRAY) else msgspec.json.encode(value).decode()
 
 
 class Numbers(TypeDecorator[list[int]]):
@@ -68,27 +69,19 @@ class Numbers(TypeDecorator[list[int]]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(ARRAY(BigInteger()) if dialect.name == "postgresql" else String())
+        texts = traits_of(dialect).texts
+        return dialect.type_descriptor(ARRAY(BigInteger()) if isinstance(texts, ARRAY) else texts)
 
     def process_bind_param(self, value: list[int] | None, dialect: Dialect) -> Any:
-        return value if dialect.name == "postgresql" else msgspec.json.encode(value).decode()
+        return value if isinstance(traits_of(dialect).texts, ARRAY) else msgspec.json.encode(value).decode()
 
 
-class _Each(GenericFunction[str]):
+class _Each(Template):
     """The ids of one parameter as rows."""
 
     type = Id()
     inherit_cache = True
-
-
-@compiles(_Each, "postgresql")
-def _unnest(element: _Each, compiler: SQLCompiler, **options: Any) -> str:
-    return f"(SELECT CAST(unnest({compiler.process(element.clauses, **options)}) AS UUID) AS value)"
-
-
-@compiles(_Each, "sqlite")
-def _json_each(element: _Each, compiler: SQLCompiler, **options: Any) -> str:
-    return f"json_each({compiler.process(element.clauses, **options)})"
+    texts = template(postgresql="(SELECT CAST(unnest({0}) AS UUID) AS value)", sqlite="json_each({0})")
 
 
 Ids = Iterable[str] | BindParameter[list[str]]
@@ -108,9 +101,14 @@ def at_most(number: int) -> ColumnElement[int]:
     return literal_column(str(int(number)), Integer())
 
 
-def limited(rows: AnySelect, most: int | None, dialect: str) -> AnySelect:
-    """The statement with a LIMIT, if there is a number, on one of the databases alone."""
-    return rows if most is None else rows.suffix_with(text(f"LIMIT {int(most)}"), dialect=dialect)
+def limited(rows: AnySelect, most: int | None, *, before_order: bool) -> AnySelect:
+    """The statement with a LIMIT, if there is a number: where it stands `before_order`, on databases that sort the rows
+    of many parents afterwards; else on the others, which read them in order and can stop anywhere."""
+    if most is not None:
+        for name, traits in TRAITS.items():
+            if traits.sorts_afterwards is before_order:
+                rows = rows.suffix_with(text(f"LIMIT {int(most)}"), dialect=name)
+    return rows
 
 
 class _Condition(GenericFunction[bool]):
@@ -129,18 +127,18 @@ class _OneOf(_Condition):
     inherit_cache = True
 
 
-@compiles(_OneOf, "postgresql")
-def _equals_any(element: _OneOf, compiler: SQLCompiler, **options: Any) -> str:
+@compiles(_OneOf)
+def _in_parameter(element: _OneOf, compiler: SQLCompiler, **options: Any) -> str:
     value, values = (compiler.process(clause, **options) for clause in element.clauses)
-    if isinstance(element.clauses.clauses[0].type, Id):
-        values = f"CAST({values} AS UUID[])"
-    return f"({value} = ANY ({values}))"
-
-
-@compiles(_OneOf, "sqlite")
-def _in_json(element: _OneOf, compiler: SQLCompiler, **options: Any) -> str:
-    value, values = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"({value} IN (SELECT value FROM json_each({values})))"  # noqa: S608
+    match backend_of(compiler.dialect):
+        case Backend.POSTGRESQL:
+            if isinstance(element.clauses.clauses[0].type, Id):
+                values = f"CAST({values} AS UUID[])"
+            return f"({value} = ANY ({values}))"
+        case Backend.SQLITE:
+            return f"({value} IN (SELECT value FROM json_each({values})))"  # noqa: S608
+        case other:
+            assert_never(other)
 
 
 def is_one_of(column: ColumnElement[Any], values: Ids) -> ColumnElement[bool]:
@@ -153,21 +151,11 @@ def is_among(column: ColumnElement[int], numbers: BindParameter[list[int]]) -> C
     return _OneOf(column, numbers)
 
 
-class _StartsWith(_Condition):
+class _StartsWith(_Condition, Template):
     """Does the first text begin with the second? Upper and lower case differ, nothing is a wildcard."""
 
     inherit_cache = True
-
-
-@compiles(_StartsWith, "postgresql")
-def _starts_with_function(element: _StartsWith, compiler: SQLCompiler, **options: Any) -> str:
-    return f"starts_with({compiler.process(element.clauses, **options)})"
-
-
-@compiles(_StartsWith, "sqlite")
-def _equal_start(element: _StartsWith, compiler: SQLCompiler, **options: Any) -> str:
-    text, start, again = (compiler.process(element.clauses.clauses[i], **options) for i in (0, 1, 1))
-    return f"(substr({text}, 1, length({start})) = {again})"
+    texts = template(postgresql="starts_with({0}, {1})", sqlite="(substr({0}, 1, length({1})) = {1})")
 
 
 def _text(value: str | BindParameter[str]) -> BindParameter[str]:
@@ -179,21 +167,12 @@ def starts_with(column: ColumnElement[Any], start: str | BindParameter[str]) -> 
     return _StartsWith(column, _text(start))
 
 
-class _Position(GenericFunction[int]):
+class _Position(Template):
     """Where the second text first occurs in the first, from 1; 0 where it does not."""
 
     type = Integer()
     inherit_cache = True
-
-
-@compiles(_Position, "postgresql")
-def _strpos(element: _Position, compiler: SQLCompiler, **options: Any) -> str:
-    return f"strpos({compiler.process(element.clauses, **options)})"
-
-
-@compiles(_Position, "sqlite")
-def _instr(element: _Position, compiler: SQLCompiler, **options: Any) -> str:
-    return f"instr({compiler.process(element.clauses, **options)})"
+    texts = template(postgresql="strpos({0}, {1})", sqlite="instr({0}, {1})")
 
 
 def position(column: ColumnElement[Any], part: str | BindParameter[str]) -> ColumnElement[int]:
@@ -216,7 +195,7 @@ def _coalesce_literal(element: _OrGreatest, compiler: SQLCompiler, **options: An
     # A literal, not a parameter: the expression must be the one that the index is made of.
     greatest = str(GREATEST_INTEGER)
     if isinstance(element.type, UtcDateTime):
-        greatest = f"{'TIMESTAMPTZ ' if compiler.dialect.name == 'postgresql' else ''}'{GREATEST_TIME}'"
+        greatest = traits_of(compiler.dialect).time_literal.format(GREATEST_TIME)
     return f"coalesce({compiler.process(element.clauses, **options)}, {greatest})"
 
 
@@ -225,21 +204,12 @@ def or_greatest(column: ColumnElement[Any]) -> ColumnElement[Any]:
     return _OrGreatest(column)
 
 
-class _ByteLength(GenericFunction[int]):
+class _ByteLength(Template):
     """How many bytes a text (in UTF-8) or a body has."""
 
     type = Integer()
     inherit_cache = True
-
-
-@compiles(_ByteLength, "postgresql")
-def _octet_length(element: _ByteLength, compiler: SQLCompiler, **options: Any) -> str:
-    return f"octet_length({compiler.process(element.clauses, **options)})"
-
-
-@compiles(_ByteLength, "sqlite")
-def _blob_length(element: _ByteLength, compiler: SQLCompiler, **options: Any) -> str:
-    return f"length(CAST({compiler.process(element.clauses, **options)} AS BLOB))"
+    texts = template(postgresql="octet_length({0})", sqlite="length(CAST({0} AS BLOB))")
 
 
 def byte_length(column: ColumnElement[Any]) -> ColumnElement[int]:
@@ -254,18 +224,18 @@ class _FirstBytes(GenericFunction[bytes]):
     inherit_cache = True
 
 
-@compiles(_FirstBytes, "postgresql")
+@compiles(_FirstBytes)
 def _substring(element: _FirstBytes, compiler: SQLCompiler, **options: Any) -> str:
-    column, size, again = (compiler.process(element.clauses.clauses[i], **options) for i in (0, 1, 1))
-    if not isinstance(element.clauses.clauses[0].type, LargeBinary):
-        column = f"convert_to(left({column}, {size}), 'UTF8')"
-    return f"substring({column} FROM 1 FOR {again})"
-
-
-@compiles(_FirstBytes, "sqlite")
-def _substr(element: _FirstBytes, compiler: SQLCompiler, **options: Any) -> str:
     column, size = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"substr(CAST({column} AS BLOB), 1, {size})"
+    match backend_of(compiler.dialect):
+        case Backend.POSTGRESQL:
+            if not isinstance(element.clauses.clauses[0].type, LargeBinary):
+                column = f"convert_to(left({column}, {size}), 'UTF8')"
+            return f"substring({column} FROM 1 FOR {size})"
+        case Backend.SQLITE:
+            return f"substr(CAST({column} AS BLOB), 1, {size})"
+        case other:
+            assert_never(other)
 
 
 def first_bytes(column: ColumnElement[Any], size: int) -> ColumnElement[bytes]:
@@ -273,21 +243,12 @@ def first_bytes(column: ColumnElement[Any], size: int) -> ColumnElement[bytes]:
     return _FirstBytes(column, literal(size, Integer()))
 
 
-class _Bytewise(GenericFunction[str]):
+class _Bytewise(Template):
     """A text that sorts by its bytes, whatever the database's language."""
 
     type = Text()
     inherit_cache = True
-
-
-@compiles(_Bytewise, "postgresql")
-def _collate_c(element: _Bytewise, compiler: SQLCompiler, **options: Any) -> str:
-    return f'({compiler.process(element.clauses, **options)} COLLATE "C")'
-
-
-@compiles(_Bytewise, "sqlite")
-def _as_it_is(element: _Bytewise, compiler: SQLCompiler, **options: Any) -> str:
-    return compiler.process(element.clauses, **options)
+    texts = template(postgresql='({0} COLLATE "C")', sqlite="{0}")
 
 
 def bytewise(column: ColumnElement[str]) -> ColumnElement[str]:
@@ -295,24 +256,15 @@ def bytewise(column: ColumnElement[str]) -> ColumnElement[str]:
     return _Bytewise(column)
 
 
-class _Unindexed(GenericFunction[Any]):
+class _Unindexed(Template):
     """The value, as something that SQLite looks up in no index."""
 
     inherit_cache = True
+    texts = template(postgresql="{0}", sqlite="+{0}")
 
     def __init__(self, column: ColumnElement[Any]) -> None:
         super().__init__(column)
         self.type = column.type
-
-
-@compiles(_Unindexed, "postgresql")
-def _the_column(element: _Unindexed, compiler: SQLCompiler, **options: Any) -> str:
-    return compiler.process(element.clauses, **options)
-
-
-@compiles(_Unindexed, "sqlite")
-def _plus_column(element: _Unindexed, compiler: SQLCompiler, **options: Any) -> str:
-    return f"+{compiler.process(element.clauses, **options)}"
 
 
 def unindexed(column: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -334,12 +286,14 @@ class _TimeSlot(GenericFunction[int]):
 def _floored_seconds(element: _TimeSlot, compiler: SQLCompiler, **options: Any) -> str:
     # Literals, not parameters: PostgreSQL must see that what is selected is what is grouped by.
     column = compiler.process(element.clauses, **options)
-    if compiler.dialect.name == "postgresql":
-        since = f"TIMESTAMPTZ '{SLOTS_SINCE}'"
-        second = f"CASE WHEN isfinite({column}) THEN floor(extract(epoch FROM {column}))::bigint END"
-    else:
-        # Without the fraction, which strftime would round.
-        since, second = f"'{SLOTS_SINCE}'", f"CAST(strftime('%s', substr({column}, 1, 19)) AS INTEGER)"
+    since = traits_of(compiler.dialect).time_literal.format(SLOTS_SINCE)
+    match backend_of(compiler.dialect):
+        case Backend.POSTGRESQL:
+            second = f"CASE WHEN isfinite({column}) THEN floor(extract(epoch FROM {column}))::bigint END"
+        case Backend.SQLITE:  # without the fraction, which strftime would round
+            second = f"CAST(strftime('%s', substr({column}, 1, 19)) AS INTEGER)"
+        case other:
+            assert_never(other)
     return f"(CASE WHEN {column} < {since} THEN {second} ELSE {second} / {SLOT} * {SLOT} END)"
 
 
@@ -388,7 +342,17 @@ _JSON_KINDS: dict[type[_JsonEquals], tuple[str, str, str]] = {
 }
 
 
-@compiles(_JsonEquals, "postgresql")
+@compiles(_JsonEquals)
+def _compared_json(element: _JsonEquals, compiler: SQLCompiler, **options: Any) -> str:
+    match backend_of(compiler.dialect):
+        case Backend.POSTGRESQL:
+            return _json_typeof(element, compiler, **options)
+        case Backend.SQLITE:
+            return _json_type(element, compiler, **options)
+        case other:
+            assert_never(other)
+
+
 def _json_typeof(element: _JsonEquals, compiler: SQLCompiler, **options: Any) -> str:
     kind, _, cast = _JSON_KINDS[type(element)]
     column, wanted, *keys = (compiler.process(clause, **options) for clause in element.clauses)
@@ -401,7 +365,6 @@ def _json_typeof(element: _JsonEquals, compiler: SQLCompiler, **options: Any) ->
     )
 
 
-@compiles(_JsonEquals, "sqlite")
 def _json_type(element: _JsonEquals, compiler: SQLCompiler, **options: Any) -> str:
     _, kinds, _ = _JSON_KINDS[type(element)]
     column, wanted, *keys = element.clauses
@@ -446,7 +409,17 @@ class _FirstOfEach(Join):
     inherit_cache = True
 
 
-@compiles(_FirstOfEach, "sqlite")
+@compiles(_FirstOfEach)
+def _first_of_each(element: _FirstOfEach, compiler: SQLCompiler, **options: Any) -> str:
+    match backend_of(compiler.dialect):
+        case Backend.POSTGRESQL:
+            return str(compiler.visit_join(element, **options))  # type: ignore[no-untyped-call]
+        case Backend.SQLITE:
+            return _correlated_rowids(element, compiler, **options)
+        case other:
+            assert_never(other)
+
+
 def _correlated_rowids(element: _FirstOfEach, compiler: SQLCompiler, **options: Any) -> str:
     lateral: Any = element.right
     rows: AnySelect = lateral.element.element

@@ -12,7 +12,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, assert_never
 
 from asyncpg.exceptions import PostgresError
 from cachetools import TTLCache
@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from gateway.caches import CountedCache
 from gateway.database.address import SETTING, Address, parse_url
+from gateway.database.backends import TRAITS, Backend, Traits
 from gateway.database.optional import Lacking, read_as_null
 from gateway.database.pool import SECONDS_TO_STOP
 from gateway.database.postgresql import PostgreSQL
@@ -32,79 +33,89 @@ from gateway.database.statements import CompiledStatement
 from gateway.database.types import AnyRow, AnySelect
 from gateway.errors import DatabaseUnavailable, Unavailable
 from gateway.observability.record import exchange
+from gateway.settings import DatabaseSettings
 
 REPLICA_URLS = "GATEWAY_DATABASE_REPLICA_URLS"
 REFUSED = (sqlite3.Error, PostgresError)  # what a statement fails with that the database does not accept
-# SQLite looks into a file when it is asked for something that is in there.
-ALIVE = {"sqlite": text("SELECT count(*) FROM sqlite_master"), "postgresql": text("SELECT 1")}
+DATABASE_DEFAULTS = DatabaseSettings()
 STATEMENTS = 2_000  # that a process keeps compiled, each a few kilobytes
 
 
 class Database:
-    """The database at `url`. It is read over at most `pool_size` connections, and written over as many.
+    """The database at `url`, which is named by the variable `setting`; how it is used, the settings say.
 
-    A reader waits at most `patience` seconds for one of them, else it is `Overloaded`. On PostgreSQL a statement may
-    take `statement_seconds`, and `schema` is where tables are looked for, instead of the role's search path; neither
-    where `?prepared_statement_cache_size=0` in the URL tells that there is a pooler in transaction mode, such as
-    PgBouncer, which knows neither prepared statements nor settings of a session. `setting` is where the URL comes from.
+    It is read over at most `database_pool_size` connections, and written over as many. A reader waits at most
+    `database_wait_seconds` for one of them, else it is `Overloaded`. On PostgreSQL a statement may take
+    `statement_seconds`, and tables are looked for in `database_schema`, not in the role's search path; neither where
+    `?prepared_statement_cache_size=0` in the URL tells that there is a pooler in transaction mode, such as PgBouncer,
+    which knows neither prepared statements nor settings of a session.
 
-    `replica_urls` are those of PostgreSQL servers that follow it: they are read instead, while they answer and are no
-    more than `max_lag` seconds behind.
+    `database_replica_urls` are those of PostgreSQL servers that follow it: they are read instead, while they answer and
+    are no more than `database_replica_max_lag_seconds` behind.
     """
 
     def __init__(
         self,
         url: str,
-        pool_size: int = 10,
+        settings: DatabaseSettings = DATABASE_DEFAULTS,
         *,
-        schema: str | None = None,
-        patience: float = 10.0,
         statement_seconds: float | None = None,
-        replica_urls: Sequence[str] = (),
-        max_lag: float = 30.0,
         setting: str = SETTING,
     ) -> None:
         self.address = parse_url(url, setting)
-        self.schema = schema
-        self.engine = self._engine(pool_size)
+        self.schema = settings.database_schema
+        self.engine = self._engine(settings.database_pool_size)
         self.on_statement: list[Callable[[str], None]] = []
         self.source: SQLite | PostgreSQL | Replicas
-        if self.dialect == "sqlite":
-            if replica_urls:
-                raise DatabaseUnavailable(f"{REPLICA_URLS} is for PostgreSQL: SQLite has no replicas.")
-            prepare = _prepare_reader if self.address.is_read_only else _prepare_sqlite
-            event.listen(self.engine.sync_engine, "connect", prepare)
-            arguments, options = self.engine.dialect.create_connect_args(self.url)
-            self.source = SQLite(arguments, options, pool_size, patience=patience)
-        else:
-            primary, *replicas = (
-                PostgreSQL(
-                    address.arguments,
-                    pool_size,
-                    self._session(address),
-                    statement_seconds=statement_seconds,
-                    patience=patience,
-                    pooler=address.has_pooler,
-                )
-                for address in (self.address, *map(_replica_address, replica_urls))
-            )
-            self.source = Replicas(primary, replicas, max_lag) if replicas else primary
+        match self.dialect:
+            case Backend.SQLITE:
+                self.source = self._file(settings)
+            case Backend.POSTGRESQL:
+                self.source = self._servers(settings, statement_seconds)
+            case other:
+                assert_never(other)
         self.statements: CountedCache[Hashable, CompiledStatement] = CountedCache(STATEMENTS)
         self.lacking: Lacking = {}
         self.known_large: TTLCache[Hashable, bool] = TTLCache(1_000, ttl=10.0)
         """Statements that gave more rows than are worth reading, for ten seconds."""
 
+    def _file(self, settings: DatabaseSettings) -> SQLite:
+        if settings.database_replica_urls:
+            raise DatabaseUnavailable(f"{REPLICA_URLS} is for PostgreSQL: SQLite has no replicas.")
+        prepare = _prepare_reader if self.address.is_read_only else _prepare_sqlite
+        event.listen(self.engine.sync_engine, "connect", prepare)
+        arguments, options = self.engine.dialect.create_connect_args(self.url)
+        return SQLite(arguments, options, settings)
+
+    def _servers(self, settings: DatabaseSettings, statement_seconds: float | None) -> PostgreSQL | Replicas:
+        primary, *replicas = (
+            PostgreSQL(
+                address.arguments,
+                settings,
+                self._session(address),
+                statement_seconds=statement_seconds,
+                pooler=address.has_pooler,
+            )
+            for address in (self.address, *map(_replica_address, settings.database_replica_urls))
+        )
+        return Replicas(primary, replicas, settings) if replicas else primary
+
     def _engine(self, pool_size: int) -> AsyncEngine:
         session = self._session(self.address)
         options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "hide_parameters": True}
-        if self.dialect == "sqlite":
-            return create_async_engine(self.url, json_serializer=_compact_json, **options)
-        arguments = {**self.address.arguments, **({"server_settings": session} if session else {})}
-        if self.address.has_pooler:
-            # asyncpg's own as well: behind PgBouncer the next transaction may find another statement by that name.
-            arguments |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
-        url = self.url.set(query={})
-        return create_async_engine(url, json_serializer=_compact_json, connect_args=arguments, **options)
+        match self.dialect:
+            case Backend.SQLITE:
+                return create_async_engine(self.url, json_serializer=_compact_json, **options)
+            case Backend.POSTGRESQL:
+                arguments = {**self.address.arguments, **({"server_settings": session} if session else {})}
+                if self.address.has_pooler:
+                    # asyncpg's own as well: behind PgBouncer the next transaction may find another statement by that
+                    # name.
+                    arguments |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
+                url = self.url.set(query={})
+                return create_async_engine(url, json_serializer=_compact_json, connect_args=arguments, **options)
+            case other:
+                assert_never(other)
 
     def _session(self, address: Address) -> dict[str, str]:
         return {**address.settings, **({} if address.has_pooler else in_schema(self.dialect, self.schema))}
@@ -115,9 +126,14 @@ class Database:
         return self.address.url
 
     @property
-    def dialect(self) -> str:
+    def dialect(self) -> Backend:
         """`sqlite` or `postgresql`."""
-        return self.url.get_backend_name()
+        return Backend(self.url.get_backend_name())
+
+    @property
+    def traits(self) -> Traits:
+        """What databases of this kind have of their own."""
+        return TRAITS[self.dialect]
 
     def read_as_null(self, lacking: Lacking) -> None:
         """From now on these columns, which are not there, are null in every row."""
@@ -187,7 +203,7 @@ class Database:
     async def check(self) -> None:
         """Raise `DatabaseUnavailable`, in one line, unless the database answers."""
         try:
-            await self.fetch(ALIVE[self.dialect], newest=True)
+            await self.fetch(text(self.traits.alive), newest=True)
         except (*REFUSED, SQLAlchemyError, OSError, Unavailable) as failure:
             raise DatabaseUnavailable(f"No database answers at {self.address}: {self._reason(failure)}") from failure
 
@@ -207,7 +223,7 @@ class Database:
 
 def _replica_address(url: str) -> Address:
     address = parse_url(url, REPLICA_URLS)
-    if address.dialect != "postgresql":
+    if address.dialect != Backend.POSTGRESQL:
         raise DatabaseUnavailable(f"{REPLICA_URLS} names {address.url.drivername}; use postgresql+asyncpg.")
     return address
 
@@ -216,7 +232,7 @@ def in_schema(dialect: str, schema: str | None) -> dict[str, str]:
     """The setting of a session that looks for tables in this schema; `DatabaseUnavailable` where there are none."""
     if schema is None:
         return {}
-    if dialect == "sqlite":
+    if not TRAITS[dialect].has_schemas:
         raise DatabaseUnavailable("GATEWAY_DATABASE_SCHEMA is for PostgreSQL: SQLite has no schemas.")
     return {"search_path": '"' + schema.replace('"', '""') + '"'}
 

@@ -17,7 +17,6 @@ from gateway.database.required import ROWS, missing
 from gateway.database.tables import metadata
 from gateway.errors import DatabaseUnavailable, OperatorError, SchemaBehind
 
-ADVISORY_LOCK = 0x6761746577617901  # any constant: two migrations of one PostgreSQL database take turns
 REVISION = text("SELECT version_num FROM alembic_version")
 OWN_REVISION = re.compile(r"[0-9]{4}")
 SECONDS_TO_MIGRATE = 5.0
@@ -30,10 +29,7 @@ async def migrate(database: Database) -> None:
     """
     await database.check()
     async with database.transaction() as connection:
-        if database.dialect == "postgresql":
-            await connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
-        else:
-            await connection.execute(text("BEGIN IMMEDIATE"))
+        await connection.execute(text(database.traits.lock))
         await connection.run_sync(_upgrade)
 
 
@@ -45,7 +41,7 @@ async def prepare_database(database: Database, tables: Sequence[Table] = ROWS) -
     try:
         await check_schema(database, tables)
     except SchemaBehind as behind:
-        if database.dialect != "sqlite":
+        if not database.traits.migrates_itself:
             raise
         try:
             await migrate(database)

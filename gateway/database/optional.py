@@ -11,6 +11,8 @@ from sqlalchemy import Column, Table
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from gateway.database.backends import traits_of
+
 Lacking = Mapping[str, frozenset[str]]
 """Names of the columns that are not there, by the table's name."""
 
@@ -38,8 +40,8 @@ def read_as_null(dialect: Dialect, lacking: Lacking) -> None:
                 else self.preparer.format_column(column)
                 for column in table.c
             ]
-            if dialect.name == "sqlite":
-                columns.append("rowid")  # by which the first rows of parents are found
+            if (address := traits_of(dialect).row_address) is not None:
+                columns.append(address)  # by which the first rows of parents are found
             rows = f"(SELECT {', '.join(columns)} FROM {text})"  # noqa: S608
             return (
                 rows

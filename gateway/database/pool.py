@@ -1,8 +1,8 @@
 """Connections that statements take in turn.
 
-At most `size` are open. Who finds none free waits in line, no longer than `patience` seconds; where `LONGEST_LINE` wait
-for each connection, the next one is turned away at once: work beyond what the database can take is refused, and does
-not pile up.
+At most `database_pool_size` are open. Who finds none free waits in line, no longer than `database_wait_seconds`; where
+`LONGEST_LINE` wait for each connection, the next one is turned away at once: work beyond what the database can take is
+refused, and does not pile up.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from gateway.errors import Overloaded
+from gateway.settings import DatabaseSettings
 
 C = TypeVar("C")
 
@@ -27,12 +28,11 @@ class Pool(Generic[C]):
         self,
         connect: Callable[[], Coroutine[Any, Any, C]],
         is_closed: Callable[[C], bool],
-        size: int,
-        patience: float = 10.0,
+        settings: DatabaseSettings,
     ) -> None:
-        self.size = size
-        self.patience = patience
-        self.line = max(SHORTEST_LINE, LONGEST_LINE * size)
+        self.size = settings.database_pool_size
+        self.patience = settings.database_wait_seconds
+        self.line = max(SHORTEST_LINE, LONGEST_LINE * self.size)
         self._connect = connect
         self._is_closed = is_closed
         self._idle: list[C] = []

@@ -13,11 +13,12 @@ from asyncpg import exceptions
 from gateway.database.odd import ONE_MICROSECOND, OddTime, read_json, read_microseconds
 from gateway.database.pool import SECONDS_TO_STOP, Pool
 from gateway.errors import Overloaded, StatementTimeout, Unavailable
+from gateway.settings import DatabaseSettings
 
 logger = logging.getLogger(__name__)
 
 SECONDS_TO_CONNECT = 5.0
-EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL counts microseconds from then on
+POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL counts microseconds from then on
 PREPARED_STATEMENTS = 500  # prepared on a connection; a list asked for in an order, with a filter, is one
 LOST = (
     OSError,
@@ -29,16 +30,15 @@ LOST = (
 
 
 class PostgreSQL:
-    """At most `size` connections to the server that `address`, asyncpg's arguments, names; `session` is set on each."""
+    """Connections to the server that `address`, asyncpg's arguments, names; `session` is set on each."""
 
     def __init__(
         self,
         address: Mapping[str, Any],
-        size: int,
+        settings: DatabaseSettings,
         session: Mapping[str, str] | None = None,
         *,
         statement_seconds: float | None = None,
-        patience: float = 10.0,
         pooler: bool = False,
     ) -> None:
         self._address = {"timeout": SECONDS_TO_CONNECT, **address}
@@ -46,7 +46,7 @@ class PostgreSQL:
         self._session = {"application_name": "callback-gateway", **(session or {})}
         if statement_seconds is not None and not pooler:
             self._session["statement_timeout"] = str(int(statement_seconds * 1000))
-        self.pool: Pool[Any] = Pool(self.connect, lambda connection: connection.is_closed(), size, patience)
+        self.pool: Pool[Any] = Pool(self.connect, lambda connection: connection.is_closed(), settings)
 
     async def run(self, text: str, arguments: Sequence[Any]) -> Sequence[Sequence[Any]]:
         """The rows of one statement, as asyncpg's records.
@@ -137,11 +137,11 @@ class PostgreSQL:
 
 
 def _from_microseconds(value: tuple[int]) -> datetime:
-    return read_microseconds(EPOCH, value[0])
+    return read_microseconds(POSTGRES_EPOCH, value[0])
 
 
 def _to_microseconds(time: datetime) -> tuple[int]:
-    return (time.stored if isinstance(time, OddTime) else (time - EPOCH) // ONE_MICROSECOND,)
+    return (time.stored if isinstance(time, OddTime) else (time - POSTGRES_EPOCH) // ONE_MICROSECOND,)
 
 
 async def close(connection: Any) -> None:

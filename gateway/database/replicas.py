@@ -20,6 +20,7 @@ from asyncpg.exceptions import PostgresError
 
 from gateway.database.postgresql import LOST, PostgreSQL, close
 from gateway.errors import Overloaded, StatementTimeout, Unavailable
+from gateway.settings import DatabaseSettings
 
 logger = logging.getLogger(__name__)
 
@@ -254,12 +255,13 @@ class Pools:
 
 
 class Replicas:
-    """Reads from `replicas`, and from `primary` where none of them answers; none is more than `max_lag` seconds behind.
+    """Reads from `replicas`, and from `primary` where none of them answers; none is further behind than allowed.
 
     The reads of a request go to one server while that is well, so that a parent and its children are of one time.
     """
 
-    def __init__(self, primary: PostgreSQL, replicas: Sequence[PostgreSQL], max_lag: float) -> None:
+    def __init__(self, primary: PostgreSQL, replicas: Sequence[PostgreSQL], settings: DatabaseSettings) -> None:
+        max_lag = settings.database_replica_max_lag_seconds
         course = WalHistory(max_lag + 60)
         self.primary = Primary("primary", primary, course)
         self.replicas = [Replica(f"replica {n}", source, course, max_lag) for n, source in enumerate(replicas)]

@@ -20,6 +20,7 @@ from cachetools import TTLCache
 
 from gateway.database.pool import Pool
 from gateway.errors import Unavailable
+from gateway.settings import DatabaseSettings
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +36,9 @@ BUSY_MS = 5_000
 
 
 class SQLite:
-    """One connection in the event loop, and at most `size` in threads, to the file that the arguments name."""
+    """One connection in the event loop, and others in threads, to the file that the arguments name."""
 
-    def __init__(self, arguments: Sequence[Any], options: Mapping[str, Any], size: int, *, patience: float) -> None:
+    def __init__(self, arguments: Sequence[Any], options: Mapping[str, Any], settings: DatabaseSettings) -> None:
         self._arguments = tuple(arguments)
         self._options = {
             **options,
@@ -48,7 +49,7 @@ class SQLite:
         self._here: sqlite3.Connection | None = None
         self._until = 0.0, 0.0
         self._slow: TTLCache[str, bool] = TTLCache(SLOW_REMEMBERED, SECONDS_SLOW)
-        self.pool: Pool[aiosqlite.Connection] = Pool(self._connect, lambda _: False, size, patience)
+        self.pool: Pool[aiosqlite.Connection] = Pool(self._connect, lambda _: False, settings)
 
     async def run(self, text: str, arguments: Sequence[Any]) -> Sequence[Sequence[Any]]:
         """The rows of one statement, as tuples.

@@ -26,6 +26,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
 from sqlalchemy.sql.util import find_tables
 
+from gateway.database.backends import traits_of
 from gateway.database.odd import LARGEST, UnreadableText, read_json, read_number, read_time
 from gateway.database.types import AnyRow, AnySelect, DecimalString, Id, UtcDateTime, digits
 
@@ -129,7 +130,7 @@ def _reader(column: Any, dialect: Dialect) -> ReadColumn | None:
     if isinstance(type_, LargeBinary):
         return None  # bytes, or what whoever reads bytes does not take
     if isinstance(type_, Boolean):
-        return None if dialect.name == "postgresql" else _booleans
+        return None if traits_of(dialect).keeps_types else _booleans
     if _is_own_number(column):
         return None
     if isinstance(type_, Integer):
@@ -163,7 +164,7 @@ def _forgiving(column: Any, dialect: Dialect) -> tuple[frozenset[type] | None, C
     """The types that the driver returns for values that may be what their column says, None for any, and how a value is
     read where that column's own way fails."""
     nullable = not _is_never_null(column)
-    read_any_time = _as_it_is if dialect.name == "postgresql" else partial(read_time, nullable=nullable)
+    read_any_time = _as_it_is if traits_of(dialect).keeps_types else partial(read_time, nullable=nullable)
     ways: tuple[tuple[Any, frozenset[type] | None, Convert], ...] = (
         (UtcDateTime, None, read_any_time),
         (Boolean, None, lambda value: value != 0 if isinstance(value, int) else UnreadableText(value)),

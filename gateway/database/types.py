@@ -5,64 +5,36 @@ Python or GraphQL has not. `gateway.database.odd` says what stands for those.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from operator import attrgetter
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any
 
-from sqlalchemy import CHAR, BigInteger, BindParameter, ColumnElement, DateTime, Numeric, Row, Select, String, Text
+from sqlalchemy import CHAR, BigInteger, BindParameter, ColumnElement, DateTime, Row, Select, Text
 from sqlalchemy.engine import Dialect
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import GenericFunction
-from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from gateway.database.backends import TRAITS, Template, traits_of
 from gateway.database.odd import LAST, LAST_NUMBER, OddTime
 
 AnyRow = Row[*tuple[Any, ...]]
 AnySelect = Select[*tuple[Any, ...]]
 
 
-class _AsUuid(GenericFunction[str]):
+class _AsUuid(Template):
     """A text parameter as the `uuid` that it spells."""
 
     inherit_cache = True
+    texts = MappingProxyType({name: traits.uuid_of_text for name, traits in TRAITS.items()})
 
 
-@compiles(_AsUuid, "postgresql")
-def _cast_to_uuid(element: _AsUuid, compiler: SQLCompiler, **options: Any) -> str:
-    return f"CAST(CAST({compiler.process(element.clauses, **options)} AS TEXT) AS UUID)"
-
-
-@compiles(_AsUuid, "sqlite")
-def _text_as_it_is(element: _AsUuid, compiler: SQLCompiler, **options: Any) -> str:
-    return compiler.process(element.clauses, **options)
-
-
-class _AsText(GenericFunction[str]):
+class _AsText(Template):
     """A `uuid` as its canonical text."""
 
     inherit_cache = True
-
-
-@compiles(_AsText, "postgresql")
-def _cast_to_text(element: _AsText, compiler: SQLCompiler, **options: Any) -> str:
-    return f"CAST({compiler.process(element.clauses, **options)} AS TEXT)"
-
-
-@compiles(_AsText, "sqlite")
-def _column_as_it_is(element: _AsText, compiler: SQLCompiler, **options: Any) -> str:
-    return compiler.process(element.clauses, **options)
-
-
-class _Uuid(UserDefinedType[str]):
-    """PostgreSQL's `uuid`, with nothing done to its values on the way."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_options: Any) -> str:
-        return "UUID"
+    texts = MappingProxyType({name: traits.text_of_uuid for name, traits in TRAITS.items()})
 
 
 class Id(TypeDecorator[str]):
@@ -75,7 +47,7 @@ class Id(TypeDecorator[str]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(_Uuid() if dialect.name == "postgresql" else CHAR(36))
+        return dialect.type_descriptor(traits_of(dialect).uuid)
 
     def bind_expression(self, bindvalue: BindParameter[str]) -> ColumnElement[str]:
         return _AsUuid(bindvalue, type_=self)
@@ -102,30 +74,28 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     impl = DateTime(timezone=True)
     cache_ok = True
-    readers: ClassVar[Mapping[str, Callable[[Any], datetime]]] = {
-        "postgresql": _in_utc,
-        "sqlite": datetime.fromisoformat,
-    }
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(DateTime(timezone=True) if dialect.name == "postgresql" else String(27))
+        return dialect.type_descriptor(traits_of(dialect).instant)
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         if value is None:
             return None
         if isinstance(value, OddTime):
-            if dialect.name != "postgresql":
+            if not traits_of(dialect).keeps_types:
                 return value.stored
             return value if isinstance(value.stored, int) else LAST  # which no row of PostgreSQL's has
         if value.tzinfo is None:
             raise ValueError(f"a time without a time zone: {value.isoformat()}")
         value = value.astimezone(UTC)
-        if dialect.name == "postgresql":
+        if traits_of(dialect).keeps_types:
             return value
         return value.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        return None if value is None else self.readers[dialect.name](value)
+        if value is None:
+            return None
+        return _in_utc(value) if traits_of(dialect).keeps_types else datetime.fromisoformat(value)
 
     def read_column(self, values: Sequence[Any], dialect: Dialect) -> Sequence[datetime | None]:
         """What the gateway's own driver returned for many rows, at once. `ValueError` or `TypeError` where one of them
@@ -133,7 +103,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         texts = [value for value in values if value is not None] if None in values else values
         if not texts:
             return values
-        if dialect.name == "postgresql":
+        if traits_of(dialect).keeps_types:
             if set(map(zone_of, texts)) != {UTC}:
                 raise ValueError("a time without a time zone")
             return values
@@ -153,7 +123,7 @@ class AnyNumber(TypeDecorator[int]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
-        return value if isinstance(value, int) or dialect.name != "postgresql" else LAST_NUMBER
+        return value if isinstance(value, int) or not traits_of(dialect).keeps_types else LAST_NUMBER
 
 
 PLAIN_DIGITS = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
@@ -166,10 +136,10 @@ class DecimalString(TypeDecorator[str]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(Numeric() if dialect.name == "postgresql" else Text())
+        return dialect.type_descriptor(traits_of(dialect).decimal)
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
-        return Decimal(value) if value is not None and dialect.name == "postgresql" else value
+        return Decimal(value) if value is not None and traits_of(dialect).keeps_types else value
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:  # noqa: ARG002
         return lambda value: None if value is None else digits(value)

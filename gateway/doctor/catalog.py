@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 from sqlalchemy import bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.database.backends import Backend
 from gateway.database.engine import Database
 
 MANY = 10_000  # rows, more than which nobody wants to read one by one
@@ -115,9 +116,13 @@ class Catalog:
 async def read_catalog(database: Database, names: Iterable[str]) -> Catalog:
     """What the database says of the tables with these names."""
     async with database.connect() as connection:
-        if database.dialect == "sqlite":
-            return await _sqlite(connection, names)
-        return await _postgres(connection, names, database.schema)
+        match database.dialect:
+            case Backend.POSTGRESQL:
+                return await _postgres(connection, names, database.schema)
+            case Backend.SQLITE:
+                return await _sqlite(connection, names)
+            case other:
+                assert_never(other)
 
 
 def plain_predicate(predicate: str | None) -> str | None:

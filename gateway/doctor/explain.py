@@ -3,13 +3,14 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 from sqlalchemy import ClauseElement, Executable, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from gateway.database.backends import Backend, backend_of
 from gateway.database.types import AnySelect
 from gateway.doctor.catalog import MANY
 
@@ -49,21 +50,31 @@ def _explain_query_plan(element: _Explain, compiler: SQLCompiler, **options: Any
 
 async def large_tables(connection: AsyncConnection, names: tuple[str, ...]) -> dict[str, int]:
     """Tables with many rows, and about how many: on PostgreSQL partitions and all, on SQLite among these names."""
-    if connection.dialect.name == "postgresql":
-        rows = await connection.execute(LARGE_TABLES_SQL, {"many": MANY})
-        return {name: int(count) for name, count in rows}
-    large = {}
-    for name in names:
-        counted = text(f"SELECT count(*) FROM (SELECT 1 FROM {name} LIMIT {MANY + 1})")  # noqa: S608
-        if (count := (await connection.execute(counted)).scalar_one()) > MANY:
-            large[name] = count
-    return large
+    match backend_of(connection.dialect):
+        case Backend.POSTGRESQL:
+            rows = await connection.execute(LARGE_TABLES_SQL, {"many": MANY})
+            return {name: int(count) for name, count in rows}
+        case Backend.SQLITE:
+            large = {}
+            for name in names:
+                counted = text(f"SELECT count(*) FROM (SELECT 1 FROM {name} LIMIT {MANY + 1})")  # noqa: S608
+                if (count := (await connection.execute(counted)).scalar_one()) > MANY:
+                    large[name] = count
+            return large
+        case other:
+            assert_never(other)
 
 
 async def explain(connection: AsyncConnection, statement: AnySelect, large: Mapping[str, int]) -> ExplainedPlan:
     """How the database would answer this statement; `large` are the tables whose scans are told."""
     plan = await read_plan(connection, statement)
-    return of_postgres(plan, large) if connection.dialect.name == "postgresql" else of_sqlite(plan, large)
+    match backend_of(connection.dialect):
+        case Backend.POSTGRESQL:
+            return of_postgres(plan, large)
+        case Backend.SQLITE:
+            return of_sqlite(plan, large)
+        case other:
+            assert_never(other)
 
 
 async def read_plan(connection: AsyncConnection, statement: AnySelect, *, measured: bool = False) -> Any:
@@ -73,10 +84,14 @@ async def read_plan(connection: AsyncConnection, statement: AnySelect, *, measur
     """
     result = await connection.execute(_Explain(statement, measured=measured))
     rows: Any = result.cursor.fetchall()  # as they come, not as the statement's own rows
-    if connection.dialect.name == "postgresql":
-        plan = rows[0][0]
-        return (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]
-    return [row[3] for row in rows]
+    match backend_of(connection.dialect):
+        case Backend.POSTGRESQL:
+            plan = rows[0][0]
+            return (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]
+        case Backend.SQLITE:
+            return [row[3] for row in rows]
+        case other:
+            assert_never(other)
 
 
 def of_postgres(root: Mapping[str, Any], large: Mapping[str, int]) -> ExplainedPlan:

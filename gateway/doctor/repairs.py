@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect as postgresql
 from sqlalchemy.dialects.sqlite.aiosqlite import dialect as sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
+from gateway.database.backends import Backend, choose
 from gateway.database.tables import (
     batch_callback_deliveries,
     batch_callback_delivery_attempts,
@@ -25,7 +26,7 @@ from gateway.doctor.catalog import FoundTable
 
 EVENT_SQL = ("batch.succeeded", "batch.failed", "batch.cancelled", "batch.partial_succeeded")
 EARLIEST = {"postgresql": "TIMESTAMPTZ '1970-01-01T00:00:00Z'", "sqlite": "'1970-01-01T00:00:00.000000Z'"}
-LONGEST_NAME = 63
+LONGEST_IDENTIFIER = 63
 
 # The organization of a child's parent, by which its rows are found.
 OWNERS = {
@@ -123,7 +124,7 @@ HIDDEN = {
 class RepairSql:
     """Statements for one kind of database and one schema."""
 
-    dialect: str
+    dialect: Backend
     schema: str | None = None
 
     def name(self, name: str) -> str:
@@ -153,11 +154,12 @@ class RepairSql:
         name, sql = str(index.name), self._sql(CreateIndex(index))
         dropped = [f"DROP INDEX {self.name(name)}" for found in table.indexes if found.name == name and not found.valid]
         if not dropped and name in {found.name for found in table.indexes}:
-            sql = sql.replace(name, f"{name}_gateway"[:LONGEST_NAME], 1)
+            sql = sql.replace(name, f"{name}_gateway"[:LONGEST_IDENTIFIER], 1)
         if table.kind == "partitioned table":  # unique would have to hold the partition key, and is not needed to read
             sql = sql.replace("UNIQUE ", "", 1)
-        elif self.dialect == "postgresql":
-            sql = sql.replace(" INDEX ", " INDEX CONCURRENTLY ", 1)
+        else:
+            in_use = choose(self.dialect, postgresql=" INDEX CONCURRENTLY ", sqlite=" INDEX ")
+            sql = sql.replace(" INDEX ", in_use, 1)
         return (*dropped, sql)
 
     def add_column(self, column: Column[Any]) -> tuple[str, ...]:
@@ -168,9 +170,10 @@ class RepairSql:
             return derived()
         if column.name == "org_id" and column.table in OWNERS:
             return (plain, *self._org_id(column.table))
-        if column.name == "created_at" and self.dialect == "postgresql":
+        if column.name == "created_at":
             times = self._times(column, "created_at")
-            return f"{plain} NOT NULL DEFAULT now()", f"UPDATE {table} SET created_at = {times}"
+            now = f"{plain} NOT NULL DEFAULT now()", f"UPDATE {table} SET created_at = {times}"
+            return choose(self.dialect, postgresql=now, sqlite=(plain, *self.fill(column)))
         filled = () if column.nullable else self.fill(column)
         return (plain, *filled) if column.nullable or filled else ()
 
@@ -194,19 +197,22 @@ class RepairSql:
 
     def forbid_null(self, column: Column[Any]) -> tuple[str, ...]:
         """The column without nulls from now on; SQLite would have to make the table anew."""
-        if self.dialect == "sqlite":
-            return ()
-        return (f"ALTER TABLE {self.name(column.table.name)} ALTER COLUMN {column.name} SET NOT NULL",)
+        sql = f"ALTER TABLE {self.name(column.table.name)} ALTER COLUMN {column.name} SET NOT NULL"
+        return choose(self.dialect, postgresql=(sql,), sqlite=())
 
     def change_type(self, column: Column[Any], found: str) -> tuple[str, ...]:
         """The column with the right type, its values converted; `found` is the type that it has."""
         table, name, wanted = self.name(column.table.name), column.name, self.type_of(column)
-        if self.dialect == "postgresql":
-            using = _converted(column, found, wanted)
-            zone = ("SET TimeZone = 'UTC'",) if isinstance(column.type, UtcDateTime) else ()  # of times that tell none
-            return (*zone, f"ALTER TABLE {table} ALTER COLUMN {name} TYPE {wanted} USING {using}")
+        using = _converted(column, found, wanted)
+        zone = ("SET TimeZone = 'UTC'",) if isinstance(column.type, UtcDateTime) else ()  # of times that tell none
+        in_place = *zone, f"ALTER TABLE {table} ALTER COLUMN {name} TYPE {wanted} USING {using}"
+        return choose(self.dialect, postgresql=in_place, sqlite=self._replace(column))
+
+    def _replace(self, column: Column[Any]) -> tuple[str, ...]:
+        """A new column in the place of one, as SQLite needs it; it can neither drop one that an index holds."""
+        table, name, wanted = self.name(column.table.name), column.name, self.type_of(column)
         if not column.nullable or any(name in index.columns for index in column.table.indexes):
-            return ()  # nor can SQLite drop such a column
+            return ()
         converted = f"CAST({name} AS {wanted})"
         if isinstance(column.type, UtcDateTime):
             converted = f"strftime('%Y-%m-%dT%H:%M:%f000Z', {name})"
@@ -219,7 +225,7 @@ class RepairSql:
 
     @property
     def _compiler(self) -> Any:
-        return postgresql() if self.dialect == "postgresql" else sqlite()  # type: ignore[no-untyped-call]
+        return choose(self.dialect, postgresql=postgresql, sqlite=sqlite)()
 
     def _sql(self, statement: ExecutableDDLElement) -> str:
         schema: dict[str, Any] = {}
@@ -240,10 +246,8 @@ class RepairSql:
         return OWNERS[table][1].format(of=of, **names)
 
     def _org_id(self, table: Table) -> tuple[str, ...]:
-        if self.dialect == "sqlite":
-            return (self._fill_org_id(table),)
         function = self.name(f"gateway_org_id_of_{table.name}")
-        return (
+        triggered = (
             f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
             f"NEW.org_id := ({self._owner(table, 'NEW')}); RETURN NEW; END $$",
             f"CREATE TRIGGER gateway_org_id BEFORE INSERT ON {self.name(table.name)} FOR EACH ROW "
@@ -251,6 +255,7 @@ class RepairSql:
             self._fill_org_id(table),
             *self.forbid_null(table.c.org_id),
         )
+        return choose(self.dialect, postgresql=triggered, sqlite=(self._fill_org_id(table),))
 
     def _derived(self) -> dict[Column[Any], Callable[[], tuple[str, ...]]]:
         return {
@@ -268,32 +273,36 @@ class RepairSql:
     def _host(self) -> tuple[str, ...]:
         column = batch_callback_deliveries.c.callback_host
         table = self.name(column.table.name)
-        if self.dialect == "sqlite":
-            filled = HOST_IN_STEPS.format(table=table, blanks=BLANKS).strip()
-            return f"ALTER TABLE {table} ADD COLUMN {column.name} TEXT", filled
+        filled = HOST_IN_STEPS.format(table=table, blanks=BLANKS).strip()
         function = self.name("gateway_callback_host")
         made = HOST_SQL.format(function=function, capitals=CAPITALS, small=SMALL).strip()
-        return made, self._generated(column, f"{function}(callback_url)")
+        return choose(
+            self.dialect,
+            postgresql=(made, self._generated(column, f"{function}(callback_url)")),
+            sqlite=(f"ALTER TABLE {table} ADD COLUMN {column.name} TEXT", filled),
+        )
 
     def _event(self) -> tuple[str, ...]:
         column, events = batch_callback_deliveries.c.event, ", ".join(f"'{event}'" for event in EVENT_SQL)
         table = self.name(column.table.name)
-        if self.dialect == "sqlite":
-            filled = EVENT_OF_EACH.format(table=table, events=events, body=BODY).strip()
-            return f"ALTER TABLE {table} ADD COLUMN event TEXT", filled
+        filled = EVENT_OF_EACH.format(table=table, events=events, body=BODY).strip()
         function = self.name("gateway_event")
         made = EVENT.format(function=function, events=events).strip()
-        return made, self._generated(column, f"{function}(payload_bytes)")
+        return choose(
+            self.dialect,
+            postgresql=(made, self._generated(column, f"{function}(payload_bytes)")),
+            sqlite=(f"ALTER TABLE {table} ADD COLUMN event TEXT", filled),
+        )
 
     def _masked(self) -> tuple[str, ...]:
         column, hidden = batch_callback_delivery_attempts.c.error_message_masked, HIDDEN[self.dialect]
         table = self.name(column.table.name)
-        if self.dialect == "sqlite":
-            return (
-                f"ALTER TABLE {table} ADD COLUMN {column.name} TEXT",
-                f"UPDATE {table} SET {column.name} = '' WHERE {hidden}",
-            )
-        return (self._generated(column, f"CASE WHEN {hidden} THEN '' END"),)
+        filled = f"UPDATE {table} SET {column.name} = '' WHERE {hidden}"
+        return choose(
+            self.dialect,
+            postgresql=(self._generated(column, f"CASE WHEN {hidden} THEN '' END"),),
+            sqlite=(f"ALTER TABLE {table} ADD COLUMN {column.name} TEXT", filled),
+        )
 
 
 def _converted(column: Column[Any], found: str, wanted: str) -> str:

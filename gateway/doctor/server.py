@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from math import copysign
+from typing import assert_never
 
 from sqlalchemy import text
 
+from gateway.database.backends import Backend
 from gateway.database.engine import Database
 from gateway.database.replicas import Replica, Replicas
 from gateway.doctor.findings import Finding, Severity
@@ -25,10 +27,23 @@ SQLITE = text("SELECT sqlite_version() AS version, encoding FROM pragma_encoding
 
 async def inspect_surroundings(database: Database, deadline: float) -> tuple[str, list[Finding]]:
     """The server's version, and what is wrong around the tables. `deadline` is the longest request, in seconds."""
+    match database.dialect:
+        case Backend.POSTGRESQL:
+            return await _postgres(database, deadline)
+        case Backend.SQLITE:
+            return await _sqlite(database)
+        case other:
+            assert_never(other)
+
+
+async def _sqlite(database: Database) -> tuple[str, list[Finding]]:
     async with database.connect() as connection:
-        if database.dialect == "sqlite":
-            told = (await connection.execute(SQLITE)).one()
-            return f"SQLite {told.version}", [*findings_of_sqlite(told.version), *of_encoding(told.encoding)]
+        told = (await connection.execute(SQLITE)).one()
+    return f"SQLite {told.version}", [*findings_of_sqlite(told.version), *of_encoding(told.encoding)]
+
+
+async def _postgres(database: Database, deadline: float) -> tuple[str, list[Finding]]:
+    async with database.connect() as connection:
         told = (await connection.execute(POSTGRES)).one()
         driver = (await connection.get_raw_connection()).driver_connection
         before = datetime.now(UTC)
@@ -111,7 +126,7 @@ def of_timeout(timeout: float | None, deadline: float, role: str) -> Iterator[Fi
             f"The role {role} has a statement_timeout of {timeout:g} s, less than the deadline of {deadline:g} s: "
             "statements end as failures before requests are late."
         )
-        sql = f"ALTER ROLE {RepairSql('postgresql').name(role)} SET statement_timeout = '{deadline:g}s'"
+        sql = f"ALTER ROLE {RepairSql(Backend.POSTGRESQL).name(role)} SET statement_timeout = '{deadline:g}s'"
         yield Finding(Severity.WARNING, "STATEMENT_TIMEOUT", message, (sql,))
 
 

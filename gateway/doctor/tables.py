@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import SQLAlchemyError
 
+from gateway.database.backends import Backend, choose
 from gateway.database.engine import Database
 from gateway.database.optional import is_optional
 from gateway.database.required import read_columns
@@ -41,6 +42,7 @@ from gateway.doctor.repairs import RepairSql
 
 MANY_BYTES = 1 << 20  # of a table that should have been analyzed
 SECONDS_TO_LOOK = 10  # for a row of some kind
+NO_LONGER = f"SET LOCAL statement_timeout = '{SECONDS_TO_LOOK}s'"
 
 # Which types hold the same values, by the type that is declared.
 TEXTS = {"text", "character varying", "character"}
@@ -99,7 +101,7 @@ def _schema(catalog: Catalog, named: str | None) -> Iterator[Finding]:
         return
     message = f"There is no schema {named}, which GATEWAY_DATABASE_SCHEMA names."
     # Tables that are elsewhere tell of a wrong name, not of a schema that is to be made.
-    sql = () if catalog.elsewhere else (f"CREATE SCHEMA {RepairSql('postgresql').name(named)}",)
+    sql = () if catalog.elsewhere else (f"CREATE SCHEMA {RepairSql(Backend.POSTGRESQL).name(named)}",)
     yield Finding(Severity.ERROR, "MISSING_SCHEMA", message, sql)
 
 
@@ -205,8 +207,9 @@ def _keys_hint(column: Column[Any]) -> str:
     return ""
 
 
-def _fits(dialect: str, column: Column[Any], there: FoundColumn) -> bool:
-    types, found = (POSTGRES_TYPES, there.type) if dialect == "postgresql" else (SQLITE_TYPES, affinity(there.type))
+def _fits(dialect: Backend, column: Column[Any], there: FoundColumn) -> bool:
+    types = choose(dialect, postgresql=POSTGRES_TYPES, sqlite=SQLITE_TYPES)
+    found = choose(dialect, postgresql=there.type, sqlite=affinity(there.type))
     return found in next(same for declared, same in types if isinstance(column.type, declared))
 
 
@@ -233,7 +236,7 @@ async def _nulls(database: Database, mending: RepairSql, table: Table, found: Fo
             message = f"{where} is null in some rows, which lists then leave out.{_null_hint(column)}"
             sql = (*mending.fill(column), *mending.forbid_null(column)) if mending.fill(column) else ()
             findings.append(Finding(Severity.ERROR, "NULLS", message, sql))
-        elif database.dialect == "postgresql":
+        elif choose(database.dialect, postgresql=True, sqlite=False):  # SQLite would have to make the table anew
             known = "may be null, although no row is" if nulls is False else "may be null (rows were not looked at)"
             findings.append(Finding(Severity.WARNING, "NULLABLE", f"{where} {known}.", mending.forbid_null(column)))
     return findings
@@ -247,8 +250,7 @@ async def _exists(database: Database, rows: AnySelect) -> bool | None:
     """Whether there is any such row; None where finding out takes too long, or is not allowed."""
     try:
         async with database.connect() as connection:
-            if database.dialect == "postgresql":
-                await connection.execute(text(f"SET LOCAL statement_timeout = '{SECONDS_TO_LOOK}s'"))
+            await connection.execute(text(choose(database.dialect, postgresql=NO_LONGER, sqlite="SELECT 1")))
             return bool((await connection.execute(select(exists(rows)))).scalar_one())
     except SQLAlchemyError:
         return None
@@ -293,6 +295,6 @@ def _predicate(index: Index) -> str | None:
 
 
 def _statistics(mending: RepairSql, found: FoundTable) -> Iterator[Finding]:
-    if mending.dialect == "postgresql" and found.rows is None and found.bytes >= MANY_BYTES:
+    if choose(mending.dialect, postgresql=True, sqlite=False) and found.rows is None and found.bytes >= MANY_BYTES:
         message = f"{found.name} was never analyzed: PostgreSQL does not know how many rows it has."
         yield Finding(Severity.WARNING, "NO_STATISTICS", message, (f"ANALYZE {mending.name(found.name)}",))

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Integer, Table, select
 
+from gateway.database.backends import Backend, choose
 from gateway.database.engine import Database
 from gateway.database.odd import LARGEST, LAST_NUMBER, OddTime, Unreadable
 from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches, organizations
@@ -55,7 +56,7 @@ def _samples(
                 yield ours.order_by(*Order(name).by(table.c, backwards=backwards)).limit(ENDS)
 
 
-def _of_column(dialect: str, column: Column[Any], rows: Mapping[str, AnyRow]) -> Iterator[Finding]:
+def _of_column(dialect: Backend, column: Column[Any], rows: Mapping[str, AnyRow]) -> Iterator[Finding]:
     """What is odd in one column: a finding for each kind of oddness, with how often it was seen and where once."""
     seen: Counter[str] = Counter()
     example: dict[str, str] = {}
@@ -100,7 +101,7 @@ def _oddness(column: Column[Any], value: Any) -> str | None:
 
 async def _padded(database: Database) -> list[Finding]:
     """Columns of PostgreSQL's `character`, whose texts end in blanks."""
-    if database.dialect == "sqlite":
+    if not choose(database.dialect, postgresql=True, sqlite=False):
         return []
     catalog = await read_catalog(database, [table.name for table in ORDERED_COLUMNS])
     findings = []

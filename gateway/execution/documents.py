@@ -22,14 +22,9 @@ from graphql import (
     GraphQLSyntaxError,
     OperationDefinitionNode,
     OperationType,
-    OverlappingFieldsCanBeMergedRule,
-    ValidationContext,
     parse,
-    specified_rules,
     validate,
 )
-from graphql.execution.values import VariableValues, get_variable_values
-from graphql.validation.validate import ValidationAbortedError
 
 from gateway.errors import (
     ClientError,
@@ -43,28 +38,24 @@ from gateway.errors import (
     TokenLimitExceeded,
     TrustedDocumentsUnreadable,
 )
-from gateway.execution.limits import Cost, Limits, check_document
+from gateway.execution.limits import Cost, check_document
 from gateway.execution.redacted import normalised
+from gateway.schema.graphql_core_internals import (
+    OVERLAPS,
+    RULES,
+    VariableValues,
+    has_too_many_tokens,
+    is_aborted,
+    variable_values,
+)
+from gateway.settings import DocumentSettings
 
 PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
 VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
-OVERLAPS = 20_000  # steps that checking whether fields of one name agree may take: a document of any use needs hundreds
-NO_LIMITS = Limits()
-NO_VARIABLES = VariableValues({}, {})
+DOCUMENT_DEFAULTS = DocumentSettings()
 NO_DOCUMENTS: Mapping[str, str] = MappingProxyType({})
 
 V = TypeVar("V")
-
-
-class OverlappingFields(OverlappingFieldsCanBeMergedRule):
-    """The one rule whose work grows faster than the document, on a budget."""
-
-    def __init__(self, context: ValidationContext) -> None:
-        super().__init__(context)
-        self.rule_context.remaining_complexity_budget = OVERLAPS
-
-
-RULES = tuple(OverlappingFields if rule is OverlappingFieldsCanBeMergedRule else rule for rule in specified_rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +77,7 @@ class Operation:
 
     def variables(self, schema: GraphQLSchema, given: dict[str, Any]) -> VariableValues | list[GraphQLError]:
         """The values of the operation's variables, or what is wrong with those that were given."""
-        definitions = self.definition.variable_definitions
-        return get_variable_values(schema, definitions, given) if definitions else NO_VARIABLES
+        return variable_values(schema, self.definition, given)
 
 
 @dataclass(frozen=True)
@@ -152,34 +142,29 @@ class WeightedLru(Generic[V]):
 class Documents:
     """Checks documents against one schema and remembers what it found.
 
-    Without `introspection` errors say nothing about the schema: what a document guessed right cannot be told from what
-    it guessed wrong. With `trusted_only` no document runs but those of `trusted`, which are texts by hash.
+    Outside of development errors say nothing about the schema: what a document guessed right cannot be told from what
+    it guessed wrong. With `trusted_documents_only` no document runs but those of `trusted`, which are texts by hash.
     """
 
     def __init__(
         self,
         schema: GraphQLSchema,
-        *,
-        introspection: bool,
-        limits: Limits = NO_LIMITS,
+        settings: DocumentSettings = DOCUMENT_DEFAULTS,
         trusted: Mapping[str, str] = NO_DOCUMENTS,
-        trusted_only: bool = False,
-        cache_size: int = 1_000,
-        cache_length: int = 500_000,
     ) -> None:
         self.schema = schema
-        self.introspection = introspection
-        self.limits = limits
+        self.settings = settings
         self.trusted = trusted
-        self.trusted_only = trusted_only
         self._trusted_texts = frozenset(trusted.values())
-        self.cache: WeightedLru[CheckedDocument] = WeightedLru(cache_size, cache_length)
-        self._persisted: WeightedLru[str] = WeightedLru(cache_size, cache_length)
+        self.cache: WeightedLru[CheckedDocument] = WeightedLru(
+            settings.document_cache_size, settings.document_cache_length
+        )
+        self._persisted: WeightedLru[str] = WeightedLru(settings.document_cache_size, settings.document_cache_length)
 
     def find(self, text: str | None, hash_: str | None) -> CheckedDocument:
         """The document of a text, of a hash, or of both, which must agree; raises what is wrong with the hash."""
         known = None if hash_ is None else self.trusted.get(hash_)
-        if known is None and self.trusted_only and text not in self._trusted_texts:
+        if known is None and self.settings.trusted_documents_only and text not in self._trusted_texts:
             raise DocumentNotTrusted("Only documents of the manifest are run.")
         if text is None:
             known = known or (None if hash_ is None else self._persisted.get(hash_))
@@ -207,7 +192,7 @@ class Documents:
     def _check(self, text: str) -> CheckedDocument:
         try:
             document = self._parse(text)
-            found = check_document(document, self.schema, self.limits, introspection=self.introspection)
+            found = check_document(document, self.schema, self.settings)
         except GraphQLSyntaxError as error:
             return CheckedDocument(errors=[_mistake(error, PARSE_FAILED)], parsed=False)
         except ClientError as error:
@@ -220,33 +205,33 @@ class Documents:
         return CheckedDocument(None if errors else document, operations, errors)
 
     def _parse(self, text: str) -> DocumentNode:
-        limits = self.limits
-        if len(text) > limits.length:
-            message = f"The document has {len(text)} characters; {limits.length} is the limit."
-            raise LengthLimitExceeded(message, limits.length, len(text))
+        limits = self.settings
+        if len(text) > limits.max_document_length:
+            message = f"The document has {len(text)} characters; {limits.max_document_length} is the limit."
+            raise LengthLimitExceeded(message, limits.max_document_length, len(text))
         lines = text.count("\n") + text.count("\r") + 1  # which bounds comments, and what it takes to locate errors
-        if lines > limits.tokens:
-            message = f"The document has {lines} lines; {limits.tokens} is the limit."
-            raise TokenLimitExceeded(message, limits.tokens, lines)
+        if lines > limits.max_tokens:
+            message = f"The document has {lines} lines; {limits.max_tokens} is the limit."
+            raise TokenLimitExceeded(message, limits.max_tokens, lines)
         try:
-            return parse(text, max_lexical_tokens=limits.tokens)
+            return parse(text, max_lexical_tokens=limits.max_tokens)
         except GraphQLSyntaxError as error:
-            if error.message.startswith("Syntax Error: Document contains more than"):
-                message = f"The document has more than {limits.tokens} tokens."
-                raise TokenLimitExceeded(message, limits.tokens) from None
+            if has_too_many_tokens(error):
+                message = f"The document has more than {limits.max_tokens} tokens."
+                raise TokenLimitExceeded(message, limits.max_tokens) from None
             raise
 
     def _validate(self, document: DocumentNode) -> Sequence[dict[str, Any]]:
         """The errors of a document; a single one that tells nothing where the schema is not to be known."""
-        most = self.limits.errors if self.introspection else 1
-        mistakes = validate(self.schema, document, RULES, most, hide_suggestions=not self.introspection)
+        most = self.settings.max_errors if self.settings.is_development else 1
+        mistakes = validate(self.schema, document, RULES, most, hide_suggestions=not self.settings.is_development)
         if not mistakes:
             return ()
-        aborted = isinstance(mistakes[-1], ValidationAbortedError)
+        aborted = is_aborted(mistakes)
         if aborted and len(mistakes) <= most:
             message = "Too many fields share a name for the gateway to check that they agree."
             return [_refusal(OverlapLimitExceeded(message, OVERLAPS))]
-        if not self.introspection:
+        if not self.settings.is_development:
             return [{"message": "The document does not fit the schema.", "extensions": {"code": VALIDATION_FAILED}}]
         errors = [_mistake(mistake, VALIDATION_FAILED) for mistake in mistakes[:most]]
         return [*errors, more_errors(most)] if aborted else errors

@@ -8,7 +8,6 @@ The cost of an operation is the number of objects that its answer might hold if 
 It depends on the request's variables, so the walk leaves a bill, which each request adds up.
 """
 
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,6 +45,7 @@ from gateway.errors import (
     VariableLimitExceeded,
 )
 from gateway.schema.fields import costs_of
+from gateway.settings import DocumentSettings
 
 NESTING = 100  # selection sets in each other, fragments included: a bound for the recursion, not for clients
 PAGE_SIZES = ("first", "last")
@@ -53,22 +53,6 @@ ASSUMED_SIZE = 100  # of a list of objects that says nothing about its length
 LARGEST_NUMBER = 2**31 - 1
 OBJECT_PRICE = 1
 INTROSPECTION_FIELDS = frozenset({"__schema", "__type"})
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The largest numbers that are allowed; without arguments there are no limits."""
-
-    length: int = sys.maxsize
-    tokens: int = sys.maxsize
-    depth: int = sys.maxsize
-    root_fields: int = sys.maxsize
-    aliases: int = sys.maxsize
-    directives: int = sys.maxsize
-    selections: int = sys.maxsize
-    cost: int = sys.maxsize
-    variable_values: int = sys.maxsize
-    errors: int = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +151,7 @@ class Measure:
 
 
 def check_document(
-    document: DocumentNode, schema: GraphQLSchema, limits: Limits, *, introspection: bool = True
+    document: DocumentNode, schema: GraphQLSchema, limits: DocumentSettings
 ) -> list[tuple[OperationDefinitionNode, Cost, tuple[str, ...]]]:
     """The operations of a document with their costs, and the variables that its directives take.
 
@@ -192,13 +176,13 @@ def check_document(
             _enforce(measure, limits, is_operation=False)
         else:
             continue
-        if measure.introspects and not introspection:
+        if measure.introspects and not limits.is_development:
             raise IntrospectionDisabled("This gateway does not describe its schema; ask for it where it is developed.")
     directive_variables = tuple(sorted(walk.directive_variables))
     return [(definition, cost, directive_variables) for definition, cost in operations]
 
 
-def check_variables(variables: Mapping[str, Any], limits: Limits) -> None:
+def check_variables(variables: Mapping[str, Any], limits: DocumentSettings) -> None:
     """Raise `VariableLimitExceeded` where the variables hold more values than allowed."""
     count = 0
     waiting: list[Iterable[Any]] = [variables.values()]
@@ -209,33 +193,35 @@ def check_variables(variables: Mapping[str, Any], limits: Limits) -> None:
                 waiting.append(value)
             elif isinstance(value, dict):
                 waiting.append(value.values())
-        if count > limits.variable_values:
+        if count > limits.max_variable_values:
             raise VariableLimitExceeded(
-                f"The variables hold more than {limits.variable_values} values.", limits.variable_values, count
+                f"The variables hold more than {limits.max_variable_values} values.", limits.max_variable_values, count
             )
 
 
-def check_cost(cost: int, limits: Limits) -> None:
+def check_cost(cost: int, limits: DocumentSettings) -> None:
     """Raise `CostLimitExceeded` where an operation may return more objects than allowed."""
-    if cost > limits.cost:
+    if cost > limits.max_cost:
         raise CostLimitExceeded(
-            f"The answer might hold {cost} objects; {limits.cost} is the limit. Ask for fewer rows with `first`, "
+            f"The answer might hold {cost} objects; {limits.max_cost} is the limit. Ask for fewer rows with `first`, "
             "or for fewer levels at once.",
-            limits.cost,
+            limits.max_cost,
             min(cost, LARGEST_NUMBER),
         )
 
 
-def _enforce(measure: Measure, limits: Limits, *, is_operation: bool) -> None:
+def _enforce(measure: Measure, limits: DocumentSettings, *, is_operation: bool) -> None:
     """Raise for the first limit that a definition exceeds."""
     checks: list[tuple[type[LimitExceeded], str, int, int]] = [
-        (DepthLimitExceeded, "Fields are nested too deeply", limits.depth, measure.depth),
-        (AliasLimitExceeded, "There are too many aliases", limits.aliases, measure.aliases),
-        (DirectiveLimitExceeded, "There are too many directives", limits.directives, measure.directives),
-        (SelectionLimitExceeded, "Too much is selected", limits.selections, measure.selections),
+        (DepthLimitExceeded, "Fields are nested too deeply", limits.max_depth, measure.depth),
+        (AliasLimitExceeded, "There are too many aliases", limits.max_aliases, measure.aliases),
+        (DirectiveLimitExceeded, "There are too many directives", limits.max_directives, measure.directives),
+        (SelectionLimitExceeded, "Too much is selected", limits.max_selections, measure.selections),
     ]
     if is_operation:
-        checks.insert(1, (RootFieldLimitExceeded, "There are too many root fields", limits.root_fields, measure.fields))
+        checks.insert(
+            1, (RootFieldLimitExceeded, "There are too many root fields", limits.max_root_fields, measure.fields)
+        )
     for kind, complaint, limit, counted in checks:
         if counted > limit:
             actual = min(counted, LARGEST_NUMBER)

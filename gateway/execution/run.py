@@ -151,9 +151,9 @@ def prepare(request: GraphQLRequest, documents: Documents, *, reads_only: bool =
     variables = dict(request.variables or {})
     try:
         operation = checked.operation(request.operation_name)
-        check_variables(variables, documents.limits)
+        check_variables(variables, documents.settings)
         cost = operation.cost.of(variables)
-        check_cost(cost, documents.limits)
+        check_cost(cost, documents.settings)
     except ClientError as error:
         return refuse(error)
     record = exchange.get()
@@ -218,8 +218,8 @@ def options(prepared: PreparedOperation, documents: Documents, context: Context)
         "context_value": context,
         "variable_values": prepared.variables,
         "operation_name": prepared.operation_name,
-        "max_coercion_errors": documents.limits.errors,
-        "hide_suggestions": not documents.introspection,
+        "max_coercion_errors": documents.settings.max_errors,
+        "hide_suggestions": not documents.settings.is_development,
     }
 
 
@@ -237,7 +237,7 @@ def answer_of(result: ExecutionResult, documents: Documents) -> Answer:
     for error in result.errors or ():
         if isinstance(cause := _cause(error), StatementTimeout | Unavailable):
             raise cause
-    return _answer(result, documents.limits.errors, tell=documents.introspection)
+    return _answer(result, documents.settings.max_errors, tell=documents.settings.is_development)
 
 
 def to_json(body: Mapping[str, Any]) -> bytes:

@@ -16,8 +16,9 @@ from gateway.caches import ExpiringCache
 from gateway.database.engine import Database
 from gateway.deadline import Deadline, deadline_of
 from gateway.errors import BadRequest, ClientError, Unauthorized
-from gateway.http.tokens import Tokens
+from gateway.http.tokens import tokens_of
 from gateway.observability.record import exchange
+from gateway.settings import CredentialSettings
 from gateway.viewer import READ, Principal, Viewer
 from gateway.writing.api_keys import ApiKey, find_key, is_any_key
 from gateway.writing.last_used import LastUsed
@@ -26,7 +27,7 @@ Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(HTTPBearer(auto
 OrganizationHeader = Annotated[str | None, Header(alias="X-Organization-Id", title="X-Organization-Id")]
 
 CACHED = 10_000  # credentials that a process remembers, and as many that it has refused
-CACHED_SECONDS = 15.0
+CREDENTIAL_DEFAULTS = CredentialSettings()
 LOOK_UPS = 4  # at a time, so that unknown keys never take all connections
 NO_KEY = "jwt"  # what operators see of a token, which names a person
 BEARER = b"Bearer "
@@ -37,22 +38,21 @@ ORGANIZATION_ID = TypeAdapter(UUID)
 class Credentials:
     """Checks API keys, which live in the database, and tokens, which somebody else signs.
 
-    A checked key is remembered for `cache_seconds`, so that a revoked one works no longer than that.
+    A checked key is remembered for `credential_cache_seconds`, so that a revoked one works no longer than that.
     """
 
     def __init__(
         self,
         database: Database,
-        tokens: Tokens | None = None,
-        cache_seconds: float = CACHED_SECONDS,
+        settings: CredentialSettings = CREDENTIAL_DEFAULTS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.database = database
         self.has_keys = True  # where there are none, only tokens are looked at
         self._looking_up = asyncio.Semaphore(LOOK_UPS)
-        self.tokens = tokens
+        self.tokens = tokens_of(settings, clock)
         self.last_used = LastUsed(database)
-        self._cache_seconds = cache_seconds
+        self._cache_seconds = settings.credential_cache_seconds
         self._known: ExpiringCache[bytes, Principal] = ExpiringCache(CACHED, clock)
         self._refused: ExpiringCache[bytes, bool] = ExpiringCache(CACHED, clock)
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -61,6 +60,7 @@ from gateway.platform.client import Platform
 from gateway.platform.redelivery import Redeliveries
 from gateway.reading.reader import Shortcut
 from gateway.schema.context import Acting, Context, Links
+from gateway.settings import HttpSettings
 from gateway.viewer import READ
 from gateway.watching.watch import Watching
 
@@ -84,18 +84,6 @@ STATUSES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Manners:
-    """How the endpoint treats its clients. `open_door` lets requests without a credential ask for the schema."""
-
-    open_door: bool = False
-    draft_statuses: bool = False
-    get_needs_accept: bool = False
-    max_body_bytes: int = 262_144
-    deadline: float | None = None
-    plans: bool = True
-
-
 class Reply(msgspec.Struct, frozen=True):
     """An answer in JSON, as it is sent."""
 
@@ -115,15 +103,17 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class GraphQL:
-    """The endpoint, an ASGI app. `page` answers whoever looks at the address with a browser."""
+    """The endpoint, an ASGI app. `page` answers whoever looks at the address with a browser.
+
+    In development it lets requests without a credential ask for the schema.
+    """
 
     def __init__(
         self,
         documents: Documents,
         database: Database,
         credentials: Credentials,
-        manners: Manners,
-        limiter: RateLimiter,
+        settings: HttpSettings,
         page: Callable[[Request], Response | None] | None = None,
         *,
         platform: Platform | None = None,
@@ -135,8 +125,8 @@ class GraphQL:
         self.documents = documents
         self.database = database
         self.credentials = credentials
-        self.manners = manners
-        self.limiter = limiter
+        self.settings = settings
+        self.limiter = RateLimiter(settings)
         self.writes = Writes()
         self.watching = Watching(database) if watching is None else watching
         self.streams = Streams(credentials) if streams is None else streams
@@ -162,7 +152,7 @@ class GraphQL:
         try:
             if scope["method"] not in METHODS:
                 raise MethodNotAllowed(f"{scope['method']} is not for this address: use GET or POST.")
-            head, authorization, length = read_request_head(scope, self.manners.get_needs_accept)
+            head, authorization, length = read_request_head(scope, self.settings.get_needs_accept)
             if isinstance(head.media, str):
                 media = head.media
             elif head.stream is None:
@@ -177,8 +167,7 @@ class GraphQL:
             prepared = self.prepare(asked, asker, reads_only=scope["method"] != "POST")
             if isinstance(prepared, Answer):
                 return self.refusal(prepared, head)
-            if prepared.operation.kind is OperationType.MUTATION:
-                context = context.for_writing(self.acting(context, authorization, deadline))
+            context = self.for_operation(prepared, context, authorization, deadline)
             if prepared.operation.kind is not OperationType.SUBSCRIPTION:
                 return await self.answer(receive, prepared, context, deadline, head)
             if head.stream is None:
@@ -224,7 +213,7 @@ class GraphQL:
         if context.viewer is None and Unauthorized.code in answer.codes:
             raise Unauthorized
         if head.wants_cost and self.may_see_cost(context):
-            answer = answer.with_extensions(cost={"actual": prepared.cost, "limit": self.documents.limits.cost})
+            answer = answer.with_extensions(cost={"actual": prepared.cost, "limit": self.documents.settings.max_cost})
         if not isinstance(head.media, str):
             return self.alone(answer, head)
         return self.encode(answer, head.media, self.told(answer, context))
@@ -266,7 +255,7 @@ class GraphQL:
     ) -> Answer:
         """The answer to a query, while its client waits for it; and to a mutation, which goes on to its end."""
         if prepared.operation.kind is not OperationType.MUTATION:
-            work = execute_prepared(prepared, self.documents, context, deadline, plans=self.manners.plans)
+            work = execute_prepared(prepared, self.documents, context, deadline, plans=self.settings.plans)
             return await until_disconnect(receive, work, deadline)
         work = execute_prepared(prepared, self.documents, context, plans=False)
         return await self.writes.run(receive, work, deadline)
@@ -274,14 +263,14 @@ class GraphQL:
     def encode(self, answer: Answer, media: str, headers: Pairs = ()) -> Reply:
         """An answer with the status of its media type."""
         as_json, as_response, as_draft = STATUSES[answer.outcome]
-        status = as_json if media == JSON else as_draft if self.manners.draft_statuses else as_response
+        status = as_json if media == JSON else as_draft if self.settings.draft_statuses else as_response
         if answer.outcome is Outcome.UNAVAILABLE:
             headers = [*headers, (b"retry-after", b"%d" % Unavailable.retry_after)]
         return encode(answer.content, status, media, headers)
 
     def told(self, answer: Answer, context: Context) -> Pairs:
         """In development, which way the answer was made, and with how many statements."""
-        if not self.manners.open_door:
+        if not self.settings.is_development:
             return ()
         return (
             (b"x-graphql-path", b"planned" if answer.planned else b"ordinary"),
@@ -290,18 +279,25 @@ class GraphQL:
 
     def may_see_cost(self, context: Context) -> bool:
         """Whether the answer may tell what it cost: outside of development to those with the scope."""
-        return self.manners.open_door or (context.viewer is not None and COST_SCOPE in context.viewer.scopes)
+        return self.settings.is_development or (context.viewer is not None and COST_SCOPE in context.viewer.scopes)
 
     async def context(self, authorization: str | None, organization: str | None, deadline: Deadline) -> Context:
-        """Who asks. Behind the open door, whoever sends no credential may look at the schema, but reads no rows."""
-        if authorization is None and self.manners.open_door:
+        """Who asks. In development, whoever sends no credential may look at the schema, but reads no rows."""
+        if authorization is None and self.settings.is_development:
             return Context(None, None)
         viewer = await self.credentials.authenticate(token_of(authorization), organization, deadline)
         viewer.require(READ)
         return Context.of(viewer, self.database, links=self.links, shortcut=self.shortcut)
 
-    def acting(self, context: Context, authorization: str | None, deadline: Deadline) -> Acting | None:
-        """What the viewer may have the platform do until the deadline."""
+    def for_operation(
+        self, prepared: PreparedOperation, context: Context, authorization: str | None, deadline: Deadline
+    ) -> Context:
+        """The context of an operation: a mutation may write, and have the platform act until the deadline."""
+        if prepared.operation.kind is not OperationType.MUTATION:
+            return context
+        return context.for_writing(self._acting(context, authorization, deadline))
+
+    def _acting(self, context: Context, authorization: str | None, deadline: Deadline) -> Acting | None:
         if self.platform is None or self.links is None or context.viewer is None:
             return None
         one = Redeliveries(self.platform, context.viewer, token_of(authorization))
@@ -309,14 +305,14 @@ class GraphQL:
 
     async def body(self, receive: Receive, length: str) -> bytes:
         """The body of a POST, which must be small, and here in time."""
-        limit = self.manners.max_body_bytes
+        limit = self.settings.max_body_bytes
         size = int(length) if length.isdecimal() and len(length) < 19 else 0
         if size > limit:
             raise BodyLimitExceeded(f"The body has more than {limit} bytes.", limit, size)
-        seconds = self.manners.deadline
+        seconds = self.settings.deadline_seconds
 
         def too_slow() -> RequestTimeout:
-            return RequestTimeout(f"The body took more than {seconds:g} s to arrive.", seconds or 0)
+            return RequestTimeout(f"The body took more than {seconds:g} s to arrive.", seconds)
 
         return await until_disconnect(receive, _read(receive, limit), Deadline(seconds), too_slow)
 

@@ -15,6 +15,7 @@ from gateway.deadline import Deadline, set_deadline
 from gateway.errors import CrossSiteRequest
 from gateway.observability import request_id
 from gateway.observability.recorder import Recorder
+from gateway.settings import HttpSettings
 
 REQUEST_ID = b"x-request-id"
 SANE = re.compile(rb"[\w.:+/=@-]{1,128}")
@@ -41,12 +42,12 @@ def new_id() -> bytes:
 class RequestRecorder:
     """The layer around everything, failures included. Each request gets an id, its own where it brings a sane one, and
     each answer the security headers that it does not set itself; the `recorder` is told of both. The request's deadline
-    is so many seconds from here."""
+    is `deadline_seconds` from here."""
 
-    def __init__(self, app: ASGIApp, recorder: Recorder, deadline_seconds: float | None = None) -> None:
+    def __init__(self, app: ASGIApp, recorder: Recorder, settings: HttpSettings) -> None:
         self.app = app
         self.recorder = recorder
-        self.deadline_seconds = deadline_seconds
+        self.deadline_seconds = settings.deadline_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -103,9 +104,9 @@ class ExactPath:
 class CrossSite:
     """Refuses what a browser sends on behalf of a site that is not trusted, unless its method is safe."""
 
-    def __init__(self, app: ASGIApp, trusted: Collection[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, settings: HttpSettings) -> None:
         self.app = app
-        self.trusted = frozenset(trusted)
+        self.trusted = settings.sites
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if (

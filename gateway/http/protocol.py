@@ -6,11 +6,10 @@ import logging
 from collections.abc import Callable
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
-
 from gateway.errors import AddressLimitExceeded, BadRequest, ClientError, HeadLimitExceeded
 from gateway.http.graphql import GRAPHQL_PATH as GRAPHQL
 from gateway.http.middleware import HEADERS, REQUEST_ID, new_id
+from gateway.http.uvicorn_internals import STATUS_LINE, ConnectionState
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +61,7 @@ class Transport:
         return getattr(self._transport, name)
 
 
-class Protocol(HttpToolsProtocol):
+class Protocol(ConnectionState):
     """A connection, whose requests are limited in time and in bytes before anybody looks at them.
 
     **Time.** It is closed where the head of a request is not complete in `head_seconds`. They run from the connection's
@@ -81,7 +80,6 @@ class Protocol(HttpToolsProtocol):
     head_seconds: float
     max_head_bytes: int
 
-    url: bytes = b""
     _closing: asyncio.TimerHandle | None = None
     _refusal: ClientError | None = None
     _is_deaf = False  # nothing that comes is read any more
@@ -137,12 +135,12 @@ class Protocol(HttpToolsProtocol):
             raise ValueError  # the parser stops, and `send_400_response` is called
         super().on_headers_complete()
         if not self.parser.should_upgrade():
-            self.headers = []  # where trailers would be added to the headers that were checked
+            self.drop_trailers()  # they would be added to the headers that were checked
 
     def on_body(self, body: bytes) -> None:
         """Pass a part of the body on, or throw it away where the answer is sent."""
         self._left = self.max_head_bytes
-        if self.cycle.response_complete:
+        if self.is_answered:
             self._discard(len(body))
         else:
             super().on_body(body)
@@ -181,17 +179,16 @@ class Protocol(HttpToolsProtocol):
         logger.info("no request: %s %s", error.code, error.message, extra={"request_id": id_.decode()})
         if self._is_answering():
             if self._is_in_head():
-                self.cycle.keep_alive = False
+                self.end_after_answer()
                 return
-            if self.cycle.response_started or self.pipeline:
+            if self.is_answer_begun:
                 self._lingering.flush()
                 self._socket.close()
                 return
-            self.cycle.disconnected = True  # its body is not coming
-            self.cycle.message_event.set()
+            self.give_up_body()
         body = _body(error, self.url)
         headers = [
-            *self.server_state.default_headers,
+            *self.default_headers(),
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(body)),
             (b"connection", b"close"),
@@ -205,16 +202,16 @@ class Protocol(HttpToolsProtocol):
     def _close(self) -> None:
         """Close the connection, but not before a client that still sends could read its answer."""
         self._lingering.flush()
-        sends = self._is_deaf or (self.cycle is not None and self.cycle.more_body)  # type: ignore[redundant-expr]
+        sends = self._is_deaf or self.expects_body
         if not sends or self._lingering.is_closing():
             self._socket.close()
             return
         self._is_deaf = self._lingering.is_lingering = True
-        self._unset_keepalive_if_required()
+        self.stop_keep_alive()
         self._expect_nothing()
         self._closing = self.loop.call_later(self.head_seconds, self._socket.close)  # what is not sent yet still is
         self._socket.write_eof()
-        self.flow.resume_reading()
+        self.read_on()
 
     def _discard(self, size: int) -> None:
         self._discarded += size
@@ -224,12 +221,11 @@ class Protocol(HttpToolsProtocol):
     def _is_answering(self) -> bool:
         if self._socket.get_protocol() is not self:  # but a WebSocket's
             return True
-        return self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr]
+        return not self.is_answered
 
     def _is_in_head(self) -> bool:
         """Whether the head of the last request is not complete, or the next one may begin."""
-        begun = self.scope is not None and "path" in self.scope  # type: ignore[redundant-expr]
-        return not begun or not self.cycle.more_body
+        return not self.is_head_complete or not self.expects_body
 
     def _expect_head(self) -> None:
         self._closing = self.loop.call_later(self.head_seconds, self._socket.close)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.errors import RateLimited
+from gateway.settings import HttpSettings
 
 BUCKETS_REMEMBERED = 10_000
 
@@ -19,15 +20,15 @@ class Bucket:
 
 
 class RateLimiter:
-    """Lets `burst` requests of one credential through at once, and `rate` a second in the long run; 0 is no limit.
+    """Lets `rate_limit_burst` requests of one credential through at once, and `rate_limit` a second in the long run.
 
     What a request turns out to cost beyond that is charged afterwards, so that whoever sends work for the parser waits
     longer, and others do not.
     """
 
-    def __init__(self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self.rate = rate
-        self.burst = burst
+    def __init__(self, settings: HttpSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        self.rate = settings.rate_limit  # 0 is no limit
+        self.burst = settings.rate_limit_burst
         self._clock = clock
         self._buckets: dict[str, Bucket] = {}
 

@@ -15,8 +15,9 @@ from gateway.http.probes import STOPPING
 from gateway.http.protocol import limited_to
 from gateway.http.streams import STATE as STREAMS
 from gateway.http.streams import Streams
+from gateway.http.uvicorn_internals import add_header, cut_connections, lifespan_state
 from gateway.http.websocket import WebSocketProtocol
-from gateway.settings import Settings
+from gateway.settings import ServerSettings, Settings
 
 ON_DRAIN = "on_drain"  # of the state that the app shares with its server: what to call when the draining begins
 CLOSE = (b"connection", b"close")
@@ -29,7 +30,7 @@ def hold_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 
-def _believed(settings: Settings) -> str | list[str]:
+def _believed(settings: ServerSettings) -> str | list[str]:
     """Which proxies say by what scheme and from where a request came, as uvicorn wants it."""
     if "*" in settings.trusted_proxies:
         return "*"
@@ -85,7 +86,7 @@ class DrainingServer(uvicorn.Server):
             super().handle_exit(sig, frame)
         elif not self.is_worker:
             self.force_exit = True
-            asyncio.get_running_loop().call_soon_threadsafe(self._hang_up)
+            asyncio.get_running_loop().call_soon_threadsafe(cut_connections, self)
 
     async def on_tick(self, counter: int) -> bool:
         """Whether the time to serve is over: when a signal came, and the draining is done."""
@@ -100,17 +101,13 @@ class DrainingServer(uvicorn.Server):
         """End the streams, whose clients go on elsewhere, and wait for the requests under way."""
         for listener in [*self.servers, *(sockets or ())]:
             listener.close()
-        streams: Streams | None = self.lifespan.state.get(STREAMS)
+        streams: Streams | None = lifespan_state(self).get(STREAMS)
         if streams is not None and not self.force_exit:
             await streams.finish()
         await super().shutdown(sockets)
 
     def _drain(self) -> None:
-        self.lifespan.state[STOPPING] = True
-        self.lifespan.state[ON_DRAIN]()
-        self.config.encoded_headers = [*self.config.encoded_headers, CLOSE]
-        self.server_state.default_headers = [*self.server_state.default_headers, CLOSE]
-
-    def _hang_up(self) -> None:
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
+        state = lifespan_state(self)
+        state[STOPPING] = True
+        state[ON_DRAIN]()
+        add_header(self, CLOSE)

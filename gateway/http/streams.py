@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from gateway.errors import ClientError, StreamLimitExceeded, SubscriberTooSlow, Unavailable
 from gateway.http.credentials import Credentials
 from gateway.observability.metrics import Metrics
+from gateway.settings import StreamSettings
 from gateway.viewer import READ, Viewer
 
 logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 1.0  # between two looks at all streams
 STUCK_SECONDS = 30.0  # in which a client that reads nothing may keep a stream from its end
-SECONDS_TO_END = 3.0  # for all streams, before the process goes on to stop
+SECONDS_TO_END_STREAMS = 3.0  # for all streams, before the process goes on to stop
 STATE = "streams"  # of the state that the app shares with its server
 
 
@@ -33,16 +34,7 @@ class Caller:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class StreamLimits:
-    """How many streams there may be, and after how many seconds of silence a client is sent a sign of life."""
-
-    of_credential: int = 100
-    of_process: int = 5_000
-    heartbeat: float = 12.0
-
-
-USUAL = StreamLimits()
+STREAM_DEFAULTS = StreamSettings()
 
 
 class Stream:
@@ -109,9 +101,11 @@ class Stream:
 class Streams:
     """All open streams. `watch_over` looks at them until it is cancelled; `finish` ends them all, and lets none in."""
 
-    def __init__(self, credentials: Credentials, limits: StreamLimits = USUAL, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self, credentials: Credentials, settings: StreamSettings = STREAM_DEFAULTS, metrics: Metrics | None = None
+    ) -> None:
         self.credentials = credentials
-        self.limits = limits
+        self.settings = settings
         self.metrics = metrics
         self.is_finishing = False
         self._open: set[Stream] = set()
@@ -129,13 +123,13 @@ class Streams:
         """A new stream, which the current task runs; `StreamLimitExceeded`, and `Unavailable` at the end of all."""
         if self.is_finishing:
             raise Unavailable("The gateway is about to stop: another one answers.")
-        most, mine = self.limits, self._of_credential[caller.name]
-        if mine >= most.of_credential:
+        most, mine = self.settings, self._of_credential[caller.name]
+        if mine >= most.max_credential_streams:
             raise StreamLimitExceeded(
-                f"The credential has {mine} streams open, which is the limit.", most.of_credential, mine + 1
+                f"The credential has {mine} streams open, which is the limit.", most.max_credential_streams, mine + 1
             )
-        if len(self._open) >= most.of_process:
-            raise StreamLimitExceeded("The gateway has as many streams open as it may.", most.of_process)
+        if len(self._open) >= most.max_streams:
+            raise StreamLimitExceeded("The gateway has as many streams open as it may.", most.max_streams)
         stream = Stream(caller, transport)
         self._open.add(stream)
         self._of_credential[caller.name] += 1
@@ -165,7 +159,7 @@ class Streams:
             stream.end()
         if self._open:
             self._none_left.clear()
-            await asyncio.wait({asyncio.ensure_future(self._none_left.wait())}, timeout=SECONDS_TO_END)
+            await asyncio.wait({asyncio.ensure_future(self._none_left.wait())}, timeout=SECONDS_TO_END_STREAMS)
 
     async def watch_over(self) -> None:
         """Send signs of life, end streams whose credential is no longer good, and those whose client is stuck."""
@@ -183,7 +177,7 @@ class Streams:
             silent = now - stream.sent_at
             if stream.sends and silent > STUCK_SECONDS:
                 stream.end(SubscriberTooSlow("The client does not read."))
-            elif silent >= self.limits.heartbeat:
+            elif silent >= self.settings.heartbeat_seconds:
                 stream.beat()
         known = {(stream.caller.token, stream.caller.organization) for stream in self._open if stream.caller.token}
         for token, organization in known:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from gateway.errors import OperatorError, Unauthorized
 from gateway.http.signing_keys import Key, KeySet, fetch_keys
-from gateway.settings import Settings
+from gateway.settings import CredentialSettings
 from gateway.viewer import Principal
 
 logger = logging.getLogger(__name__)
@@ -178,7 +178,7 @@ class Tokens:
             logger.warning("a token is refused: %s; others like it are told at DEBUG only", reason)
 
 
-def tokens_of(settings: Settings, clock: Callable[[], float] = time.monotonic) -> Tokens | None:
+def tokens_of(settings: CredentialSettings, clock: Callable[[], float] = time.monotonic) -> Tokens | None:
     """What checks tokens, as the settings describe it; None where they name no keys. `OperatorError` on a mistake."""
     url, file, pem = settings.jwt_keys_url, settings.jwt_keys_file, settings.jwt_public_key
     given = [source for source in (url, file, pem) if source is not None]

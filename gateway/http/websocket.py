@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -43,6 +43,7 @@ from gateway.observability import request_id
 from gateway.observability.record import RequestRecord
 from gateway.observability.recorder import Recorder
 from gateway.schema.context import Context
+from gateway.settings import HttpSettings
 
 logger = logging.getLogger(__name__)
 
@@ -86,15 +87,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
 
 class WebSockets:
-    """The endpoint's WebSockets, an ASGI app. `trusted` are the origins of other sites that may open one."""
+    """The endpoint's WebSockets, an ASGI app. The `sites` of the settings may open one, and no others."""
 
-    def __init__(
-        self, endpoint: GraphQL, recorder: Recorder, trusted: Collection[str] = (), init_seconds: float = 3.0
-    ) -> None:
+    def __init__(self, endpoint: GraphQL, recorder: Recorder, settings: HttpSettings) -> None:
         self.endpoint = endpoint
         self.recorder = recorder
-        self.trusted = frozenset(trusted)
-        self.init_seconds = init_seconds
+        self.trusted = settings.sites
+        self.init_seconds = settings.websocket_init_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
@@ -104,7 +103,7 @@ class WebSockets:
             return
         is_spoken = SUBPROTOCOL in scope["subprotocols"]
         await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if is_spoken else None})
-        connection = Connection(self, scope, receive, send)
+        connection = WebSocketConnection(self, scope, receive, send)
         try:
             if not is_spoken:
                 raise Closed(WRONG_SUBPROTOCOL, "Subprotocol not acceptable")
@@ -118,7 +117,7 @@ class WebSockets:
             await connection.close(INTERNAL, "Internal server error")
 
 
-class Connection:
+class WebSocketConnection:
     """One connection and its operations, by their ids."""
 
     def __init__(self, sockets: WebSockets, scope: Scope, receive: Receive, send: Send) -> None:
@@ -130,14 +129,14 @@ class Connection:
         self._receive = receive
         self._send = send
         self._operations: dict[str, asyncio.Task[None]] = {}
-        self._authorization: str | None = None
+        self.authorization: str | None = None
         self._organization: str | None = None
 
     async def run(self) -> None:
         """Serve it until the client closes it; raises `Gone`, and `Closed` where it is to be closed."""
         context = await self._begin()
         asker = asker_of(context, self.scope)
-        caller = Caller(token_of(self._authorization), self._organization, context.viewer, asker)
+        caller = Caller(token_of(self.authorization), self._organization, context.viewer, asker)
         try:
             stream = self.streams.open(caller, "connection")
         except ClientError as refusal:
@@ -194,7 +193,7 @@ class Connection:
         given = headers.getlist("authorization")
         if len(given) > 1:
             raise Closed(FORBIDDEN, ONE_AUTHORIZATION)
-        self._authorization = given[0] if given else None
+        self.authorization = given[0] if given else None
         self._organization = organization_of(headers)
         if payload is None:
             return
@@ -202,14 +201,14 @@ class Connection:
             raise Closed(BAD_MESSAGE, "The payload of connection_init must be an object.")
         for name, value in payload.items():
             if name.lower() == "authorization" and isinstance(value, str):
-                self._authorization = value
+                self.authorization = value
             elif name.lower() == "x-organization-id" and isinstance(value, str):
                 self._organization = value
 
     async def context(self) -> Context:
         """Who asks, as of now."""
-        deadline = Deadline(self.endpoint.manners.deadline)
-        return await self.endpoint.context(self._authorization, self._organization, deadline)
+        deadline = Deadline(self.endpoint.settings.deadline_seconds)
+        return await self.endpoint.context(self.authorization, self._organization, deadline)
 
     async def _obey(self, message: Mapping[str, Any], caller: Caller) -> None:
         """Do what a message asks for."""
@@ -235,7 +234,7 @@ class Connection:
             asked = read_message(payload)
         except BadRequest as mistake:
             raise Closed(BAD_MESSAGE, mistake.message) from None
-        operation = asyncio.create_task(Operation(self, id_, asked, caller).run())
+        operation = asyncio.create_task(WebSocketOperation(self, id_, asked, caller).run())
         self._operations[id_] = operation
         operation.add_done_callback(lambda _: self._forget(id_, operation))
 
@@ -246,7 +245,7 @@ class Connection:
     @property
     def is_full(self) -> bool:
         """Whether there are more operations under way than a credential may have streams."""
-        return len(self._operations) > self.streams.limits.of_credential
+        return len(self._operations) > self.streams.settings.max_credential_streams
 
     async def _pong(self, ping: Mapping[str, Any]) -> None:
         await self._say({"type": "pong", **({"payload": ping["payload"]} if "payload" in ping else {})})
@@ -272,10 +271,10 @@ class Connection:
         return message
 
 
-class Operation:
+class WebSocketOperation:
     """One operation on a connection."""
 
-    def __init__(self, connection: Connection, id_: str, asked: GraphQLRequest, caller: Caller) -> None:
+    def __init__(self, connection: WebSocketConnection, id_: str, asked: GraphQLRequest, caller: Caller) -> None:
         self.connection = connection
         self.endpoint = connection.endpoint
         self.asked = asked
@@ -310,7 +309,7 @@ class Operation:
         endpoint.limiter.admit(self.caller.name)
         if connection.is_full:
             raise StreamLimitExceeded(
-                "The connection has too many operations under way.", connection.streams.limits.of_credential
+                "The connection has too many operations under way.", connection.streams.settings.max_credential_streams
             )
         prepared = endpoint.prepare(self.asked, self.caller.name)
         if isinstance(prepared, Answer):
@@ -318,7 +317,9 @@ class Operation:
         elif prepared.operation.kind is OperationType.SUBSCRIPTION:
             await self._stream(prepared, context)
         else:
-            answer = await endpoint.execute(_silence, prepared, context, Deadline(endpoint.manners.deadline))
+            deadline = Deadline(endpoint.settings.deadline_seconds)
+            context = endpoint.for_operation(prepared, context, connection.authorization, deadline)
+            answer = await endpoint.execute(_silence, prepared, context, deadline)
             if not answer.executed or (context.viewer is None and Unauthorized.code in answer.codes):
                 await self._refuse(answer)
                 return
@@ -329,7 +330,7 @@ class Operation:
         streams, endpoint = self.connection.streams, self.endpoint
         stream = streams.open(self.caller, "websocket")
         try:
-            deadline = Deadline(endpoint.manners.deadline)
+            deadline = Deadline(endpoint.settings.deadline_seconds)
             watching = context.for_watching(endpoint.watching, None)
             begun = await deadline.run(subscribe_prepared(prepared, endpoint.documents, watching))
             if isinstance(begun, Answer):

@@ -14,7 +14,7 @@ STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "
 
 encode_line = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
-PLAIN = re.compile(r'[^ "=]*')
+UNQUOTED = re.compile(r'[^ "=]*')
 
 
 class TextFormatter(logging.Formatter):
@@ -71,4 +71,4 @@ def configure_logging(level: str, form: str = "text") -> None:
 def word(value: Any) -> str:
     """A value that neither ends the line nor looks like another field."""
     text = str(value)
-    return text if PLAIN.fullmatch(text) and text.isprintable() else json.dumps(text)
+    return text if UNQUOTED.fullmatch(text) and text.isprintable() else json.dumps(text)

@@ -88,6 +88,9 @@ FAMILIES = {
         Family("gateway_cache_misses_total", "What was not found in a cache.", ("cache",)),
         Family("gateway_redeliveries_total", "Redeliveries asked for, by what came of them.", ("outcome",)),
         Family("gateway_redelivery_seconds", "How long redeliveries took.", (), REQUEST_BUCKETS),
+        Family("gateway_exports_total", "Exports that have ended.", ("list", "format", "outcome")),
+        Family("gateway_export_rows_total", "Rows that were exported."),
+        Family("gateway_exports_under_way", "Exports that are under way."),
         Family("gateway_worker_restarts_total", "Workers that died and were replaced."),
     )
 }
@@ -180,6 +183,11 @@ class Metrics(Collector):
         histogram = self._histogram("gateway_redelivery_seconds")
         values[histogram + bisect_left(REQUEST_BUCKETS, seconds)] += 1
         values[histogram - 1] += seconds
+
+    def export(self, name: str, format_: str, outcome: str, rows: int) -> None:
+        """Count an export that has ended; `outcome` is `complete` or `broken`."""
+        self._values[self._cell("gateway_exports_total", name, format_, outcome)] += 1
+        self._values[self._cell("gateway_export_rows_total")] += rows
 
     def watch(self, name: str, read: Callable[[], float], *labels: str) -> None:
         """Show a number that somebody else keeps, read when it is asked for."""

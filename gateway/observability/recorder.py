@@ -7,6 +7,7 @@ from gateway.errors import ClientError, InternalError
 from gateway.observability.metrics import CLIENT_GONE, OK, Metrics
 from gateway.observability.record import RequestRecord, Traces, exchange
 from gateway.observability.request_log import AccessLog, log_slow
+from gateway.settings import ObservabilitySettings
 
 GONE = 499  # the status of a request whose client did not wait for the answer
 STREAMED = "subscription"
@@ -30,16 +31,15 @@ class Recorder:
 
     def __init__(
         self,
+        settings: ObservabilitySettings,
         metrics: Metrics | None = None,
         traces: Traces | None = None,
         access_log: AccessLog | None = None,
-        *,
-        slow_seconds: float = 0,
     ) -> None:
         self.metrics = metrics
         self.traces = traces
         self.access_log = access_log
-        self.slow_seconds = slow_seconds or float("inf")
+        self.slow_seconds = settings.slow_seconds or float("inf")
 
     @property
     def is_idle(self) -> bool:

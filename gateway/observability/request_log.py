@@ -19,7 +19,7 @@ HELD_LINES = 200
 
 access = logging.getLogger("access")
 slow = logging.getLogger("slow")
-encode = msgspec.json.Encoder().encode
+encode_fields = msgspec.json.Encoder().encode
 
 
 class RequestFields(msgspec.Struct, frozen=True, gc=False):
@@ -108,11 +108,11 @@ class AccessLog:
     def _json(self, level: str, fields: RequestFields) -> bytes:
         date, milliseconds = self._now("%Y-%m-%dT%H:%M:%S", time.gmtime)
         head = f'{{"time":"{date}.{milliseconds:03d}+00:00","level":"{level}","logger":"access","message":"answered",'
-        return b"%b%b\n" % (head.encode(), encode(fields)[1:])
+        return b"%b%b\n" % (head.encode(), encode_fields(fields)[1:])
 
     def _text(self, level: str, fields: RequestFields) -> bytes:
         date, milliseconds = self._now("%Y-%m-%d %H:%M:%S", time.localtime)
-        told = " ".join(f"{name}={word(value)}" for name, value in shown(fields).items())
+        told = " ".join(f"{name}={word(value)}" for name, value in log_values(fields).items())
         return f"{date},{milliseconds:03d} {level} access answered {told}\n".encode()
 
     def _now(self, form: str, split: Callable[[float], time.struct_time]) -> tuple[str, int]:
@@ -127,10 +127,10 @@ class AccessLog:
 def log_slow(record: RequestRecord, seconds: float) -> None:
     """A warning about a request that took long, with its document, in which no value is left."""
     document = None if record.document is None else record.document()
-    slow.warning("slow operation", extra={**shown(RequestFields.of(record, seconds)), "document": document})
+    slow.warning("slow operation", extra={**log_values(RequestFields.of(record, seconds)), "document": document})
 
 
-def shown(fields: RequestFields) -> dict[str, Any]:
+def log_values(fields: RequestFields) -> dict[str, Any]:
     """The fields that a line has, by their names."""
     names: dict[str, Any] = msgspec.to_builtins(fields)
     return names

@@ -52,10 +52,10 @@ class DeliveriesPage:
 
     async def answer(self, _request: Request) -> Response:
         """The page."""
-        return page(self.config)
+        return page_html(self.config)
 
 
-def built() -> bool:
+def page_is_bundled() -> bool:
     """Whether the bundle is there."""
     return (DIST / "manifest.json").is_file()
 
@@ -72,9 +72,9 @@ def documents() -> Mapping[str, str]:
     return {hashlib.sha256(text).hexdigest(): text.decode() for text in texts}
 
 
-def page(config: PageConfig) -> HTMLResponse:
+def page_html(config: PageConfig) -> HTMLResponse:
     """A page without a line of inline script or style: what it must know is a block of JSON."""
-    if not built():
+    if not page_is_bundled():
         return respond(_html("", NOT_BUNDLED), POLICY)
     manifest = json.loads((DIST / "manifest.json").read_text(encoding="utf-8"))
     told = {"endpoint": config.endpoint, "explorer": config.explorer, "apiKey": config.api_key}

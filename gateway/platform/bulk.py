@@ -30,7 +30,7 @@ from gateway.reading.reader import Reader
 from gateway.reading.visibility import Visibility
 from gateway.signing import EXPIRES, Signer
 
-PURPOSE = "redelivery"
+REDELIVERY_PURPOSE = "redelivery"
 TOKEN_SECONDS = 900.0  # from a plan until the last run of it
 HIGHEST_COUNT = 10_000
 ID_BYTES = 16
@@ -99,8 +99,8 @@ class BulkRedeliveries:
         if not pairs:
             return Batches(outcomes, None, None, count)
         content = {**self._bound(where), "at": reader.scope.now.timestamp(), "batches": _packed(pairs)}
-        token = self._signer.sign(PURPOSE, content, TOKEN_SECONDS)
-        return Batches(outcomes, token, _expiry(self._signer.read(PURPOSE, token)), count)
+        token = self._signer.sign(REDELIVERY_PURPOSE, content, TOKEN_SECONDS)
+        return Batches(outcomes, token, _expiry(self._signer.read(REDELIVERY_PURPOSE, token)), count)
 
     async def run(self, reader: Reader, where: CallbackDeliveryFilter, token: str) -> Batches:
         """Do what a plan of this viewer and this filter named; `BadToken` for the token of another.
@@ -108,7 +108,7 @@ class BulkRedeliveries:
         What cannot end before the deadline, or is still to be begun when the gateway is about to stop, is refused as
         not begun, and the token of the answer is for that.
         """
-        content = self._signer.read(PURPOSE, token)
+        content = self._signer.read(REDELIVERY_PURPOSE, token)
         if {name: content.get(name) for name in self._bound(where)} != self._bound(where):
             raise BadToken("The token is of another viewer, organization or filter: ask for a plan of your own.")
         pairs = _unpacked(content["batches"])
@@ -116,7 +116,7 @@ class BulkRedeliveries:
         left = [pair for pair, outcome in zip(pairs, outcomes, strict=True) if _is_left(outcome)]
         if not left:
             return Batches(outcomes, None, None)
-        renewed = self._signer.renew(PURPOSE, {**content, "batches": _packed(left)})
+        renewed = self._signer.renew(REDELIVERY_PURPOSE, {**content, "batches": _packed(left)})
         return Batches(outcomes, renewed, _expiry(content))
 
     async def _one(self, reader: Reader, batch_id: str, latest_id: str) -> Outcome:

@@ -14,7 +14,7 @@ import httpx
 from gateway import __version__
 from gateway.errors import AnswerLost, PlatformUnavailable
 from gateway.platform.pace import Pace
-from gateway.settings import Settings
+from gateway.settings import PlatformSettings
 
 LARGEST_ANSWER = 64 * 2**20  # bytes; a delivery holds its body and what its receiver answered
 SENDING = "send_request_headers.started"  # from here on, the platform may have the request
@@ -37,7 +37,7 @@ class Platform:
     more of them, and `closed` that nobody does.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: PlatformSettings) -> None:
         self.url = settings.platform_url
         self.scope = settings.platform_scope
         self.most = settings.platform_most

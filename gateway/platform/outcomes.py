@@ -79,4 +79,4 @@ def code_of(outcome: Outcome) -> str:
     return outcome.reason.name if isinstance(outcome, Refused) else type(outcome).__name__.upper()
 
 
-CODES = (*(kind.__name__.upper() for kind in (Made, Unknown)), *(reason.name for reason in Refusal))
+OUTCOME_CODES = (*(kind.__name__.upper() for kind in (Made, Unknown)), *(reason.name for reason in Refusal))

@@ -91,13 +91,13 @@ class ChangesSince(Question[list[Change]]):
     after: Position | None = None
     first: int = 500
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return changed_rows(scope, self.table, self.columns, self.after, self.first)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[list[Change]]:
         return [[Change(row, (row.changed_at, row.id)) for row in rows]] * len(ids)
 
-    def parameterised(self, scope: Visibility) -> tuple["ChangesSince", FilterValues]:  # noqa: ARG002
+    def parameterised(self, scope: Visibility) -> tuple["ChangesSince", FilterValues]:
         after, values = parameters("after", self.after, CHANGED_AT[self.table])
         return replace(self, after=after) if values else self, values
 
@@ -109,11 +109,11 @@ class SlotsChangedSince(Question[dict[int, datetime]]):
     since: datetime | None
     before: datetime | None
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return changed_slots(scope)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[dict[int, datetime]]:
         return [{slot // SLOT: at for slot, at in rows}] * len(ids)
 
-    def parameterised(self, scope: Visibility) -> tuple["SlotsChangedSince", FilterValues]:  # noqa: ARG002
+    def parameterised(self, scope: Visibility) -> tuple["SlotsChangedSince", FilterValues]:
         return SlotsChangedSince(None, None), {SINCE: self.since, BEFORE: self.before}

@@ -268,7 +268,7 @@ class MetadataFilter(Parameterised):
     )
     eq: Any = field(metadata={"description": "The text, number or boolean that stands there.", "name": None})
 
-    def parameterised(self, scope: Visibility, name: str = "where") -> tuple[Self, FilterValues]:  # noqa: ARG002
+    def parameterised(self, scope: Visibility, name: str = "where") -> tuple[Self, FilterValues]:
         value = json_scalar(self.eq)
         exchanged = copy(self)
         object.__setattr__(exchanged, "eq", bindparam(f"{name}_eq", type_=value.type))

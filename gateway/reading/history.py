@@ -26,8 +26,8 @@ class BatchExists:
 
     def parameterised(
         self,
-        scope: Visibility,  # noqa: ARG002
-        name: str = "where",  # noqa: ARG002
+        scope: Visibility,
+        name: str = "where",
     ) -> tuple["BatchExists", FilterValues]:
         """The filter itself: there is no value in it."""
         return self, {}

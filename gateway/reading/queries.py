@@ -84,10 +84,9 @@ def rows_of_all_parents(
     rows = select(*_pick(table, {*shown, order.column})).where(
         is_one_of(parent, ids), *_children(scope, table, order, after, where)
     )
-    # SQLite reads the rows of many parents in order and can stop anywhere; PostgreSQL puts them in order afterwards.
-    child = limited(rows, most, "postgresql").subquery("child")
+    child = limited(rows, most, before_order=True).subquery("child")
     picked = (child.c[str(column.key)] for column in _pick(table, shown))
-    return limited(select(*picked).order_by(child.c[parent.name], *order.by(child.c)), most, "sqlite")
+    return limited(select(*picked).order_by(child.c[parent.name], *order.by(child.c)), most, before_order=False)
 
 
 def counts_of_parents(scope: Visibility, parent: Column[str], ids: Ids, where: Filter | None = None) -> AnySelect:

@@ -41,14 +41,14 @@ class Question(Generic[A_co]):
         """One answer for each id, in the order of the ids."""
         raise NotImplementedError
 
-    def parameterised(self, scope: Visibility) -> tuple["Question[A_co]", FilterValues]:  # noqa: ARG002
+    def parameterised(self, scope: Visibility) -> tuple["Question[A_co]", FilterValues]:
         """The shape: the same question with parameters in the place of values; and the values by the parameters' names.
 
         `PermissionDenied` where the viewer may not ask for it.
         """
         return self, {}
 
-    def batched(self, ids: int) -> "BatchedRows | None":  # noqa: ARG002
+    def batched(self, ids: int) -> "BatchedRows | None":
         """A question of so many ids that costs less, and whose rows hold the answers, unless there are many more."""
         return None
 
@@ -56,6 +56,16 @@ class Question(Generic[A_co]):
 def parameterised(where: F | None, scope: Visibility) -> tuple[F | None, FilterValues]:
     """The shape of a filter and its values; of none, none."""
     return (None, {}) if where is None else where.parameterised(scope)  # type: ignore[return-value]
+
+
+class FilteredQuestion(Question[A_co]):
+    """A dataclass, a question about the rows that its filter `where` keeps: its only values are the filter's."""
+
+    where: Filter | None
+
+    def parameterised(self, scope: Visibility) -> tuple["Question[A_co]", FilterValues]:
+        where, values = parameterised(self.where, scope)
+        return replace(cast("Any", self), where=where), values
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +148,7 @@ class BatchedRows(Question[list[AnyRow]]):
 
 
 @dataclass(frozen=True, slots=True)
-class CountOf(Question[int]):
+class CountOf(FilteredQuestion[int]):
     """How many rows that `where` keeps have that id in their `parent` column."""
 
     parent: Column[str]
@@ -146,10 +156,6 @@ class CountOf(Question[int]):
 
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return queries.counts_of_parents(scope, self.parent, ids, self.where)
-
-    def parameterised(self, scope: Visibility) -> tuple["CountOf", FilterValues]:
-        where, values = parameterised(self.where, scope)
-        return replace(self, where=where), values
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[int]:
         counts: dict[str, int] = {row[0]: row[1] for row in rows}
@@ -198,7 +204,7 @@ class PageOf(Question[Page]):
     order: Order
     asked: Slice
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return queries.rows_in_order(scope, self.table, self.columns, self.where, self.order, self.asked)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[Page]:
@@ -216,19 +222,15 @@ class PageOf(Question[Page]):
 
 
 @dataclass(frozen=True, slots=True)
-class CountUpTo(Question[int]):
+class CountUpTo(FilteredQuestion[int]):
     """How many of the organization's rows `where` keeps, at most `limit` + 1; the id asked is the organization's."""
 
     table: Table
     where: Filter | None
     limit: int
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return queries.count_up_to(scope, self.table, self.where, self.limit)
-
-    def parameterised(self, scope: Visibility) -> tuple["CountUpTo", FilterValues]:
-        where, values = parameterised(self.where, scope)
-        return replace(self, where=where), values
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[int]:
         return [rows[0][0]] * len(ids)
@@ -238,7 +240,7 @@ class CountUpTo(Question[int]):
 class OrganizationOf(Question[AnyRow | None]):
     """The organization's own row, or None; the id that is asked is the organization's."""
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return queries.organization(scope)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[AnyRow | None]:

@@ -7,14 +7,15 @@ measured, never between two of them.
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, ColumnElement, Label, and_, bindparam, func, or_, select
 
 from gateway.database.dialects import Ids, Texts, at_most, bytewise, is_one_of, time_slot, unindexed
+from gateway.database.odd import ONE_MICROSECOND
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import batch_callback_delivery_attempts
 from gateway.database.types import AnyRow, AnySelect
@@ -22,13 +23,12 @@ from gateway.errors import ValidationFailed
 from gateway.reading.filters import CallbackDeliveryFilter, FilterValues, TimeFilter, overdue
 from gateway.reading.health import DELIVERED
 from gateway.reading.local_time import Stretch, edges, instant, zone_named
-from gateway.reading.questions import Question, parameterised
+from gateway.reading.questions import FilteredQuestion, Question, parameterised
 from gateway.reading.reader import Reader
 from gateway.reading.visibility import Visibility
 
 PERCENTILES = (50, 95, 99)
 EARLIEST, LATEST = (int(datetime(year, 1, 2, tzinfo=UTC).timestamp()) for year in (2, 9998))
-MICROSECOND = timedelta(microseconds=1)
 HOSTS: BindParameter[list[str]] = bindparam("hosts", type_=Texts())
 
 # By another name: a filter's own subquery over attempts must not be taken for these.
@@ -192,104 +192,80 @@ def response_time_counts(scope: Visibility, where: Where, *, by_host: bool = Fal
 
 
 @dataclass(frozen=True, slots=True)
-class TotalsOf(Question[Totals]):
+class TotalsOf(FilteredQuestion[Totals]):
     """The totals of the organization's deliveries that `where` keeps; the id that is asked is the organization's."""
 
     where: Where
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return totals(scope, self.where)
-
-    def parameterised(self, scope: Visibility) -> tuple["TotalsOf", FilterValues]:
-        where, values = parameterised(self.where, scope)
-        return replace(self, where=where), values
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[Totals]:
         return [Totals(_counts_in(rows[0]), rows[0].overdue)] * len(ids)
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptCount(Question[int]):
+class AttemptCount(FilteredQuestion[int]):
     """How many attempts these deliveries have."""
 
     where: Where
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return attempt_count(scope, self.where)
-
-    def parameterised(self, scope: Visibility) -> tuple["AttemptCount", FilterValues]:
-        where, values = parameterised(self.where, scope)
-        return replace(self, where=where), values
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[int]:
         return [rows[0][0]] * len(ids)
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveriesBy(Question[list[Share]]):
+class DeliveriesBy(FilteredQuestion[list[Share]]):
     """How many of these deliveries have each text of a column, most first."""
 
     column: str
     where: Where
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return deliveries_by(scope, self.where, self.column)
-
-    def parameterised(self, scope: Visibility) -> tuple["DeliveriesBy", FilterValues]:
-        where, values = parameterised(self.where, scope)
-        return replace(self, where=where), values
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[list[Share]]:
         return [[Share(*row) for row in rows]] * len(ids)
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptsByStatus(Question[list[Share]]):
+class AttemptsByStatus(FilteredQuestion[list[Share]]):
     """How many attempts of these deliveries got each HTTP status, most first; None is no answer."""
 
     where: Where
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return attempts_by_status(scope, self.where)
-
-    def parameterised(self, scope: Visibility) -> tuple["AttemptsByStatus", FilterValues]:
-        where, values = parameterised(self.where, scope)
-        return replace(self, where=where), values
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[list[Share]]:
         return [[Share(*row) for row in rows]] * len(ids)
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveriesByHost(Question[list[tuple[str | None, Counts]]]):
+class DeliveriesByHost(FilteredQuestion[list[tuple[str | None, Counts]]]):
     """The hosts to which most of these deliveries go, with their counts; None is a URL without a host."""
 
     where: Where
     first: int
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return deliveries_by_host(scope, self.where, self.first)
-
-    def parameterised(self, scope: Visibility) -> tuple["DeliveriesByHost", FilterValues]:
-        where, values = parameterised(self.where, scope)
-        return replace(self, where=where), values
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[list[tuple[str | None, Counts]]]:
         return [[(row.host, _counts_in(row)) for row in rows]] * len(ids)
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveriesBySlot(Question[SlotCounts]):
+class DeliveriesBySlot(FilteredQuestion[SlotCounts]):
     """Counts of these deliveries by the second in which their slot of time starts; without what is no time."""
 
     where: Where
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return deliveries_by_slot(scope, self.where)
-
-    def parameterised(self, scope: Visibility) -> tuple["DeliveriesBySlot", FilterValues]:
-        where, values = parameterised(self.where, scope)
-        return replace(self, where=where), values
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[SlotCounts]:
         timed = sorted(tuple(row) for row in rows if row.slot is not None)
@@ -298,17 +274,13 @@ class DeliveriesBySlot(Question[SlotCounts]):
 
 
 @dataclass(frozen=True, slots=True)
-class ResponseTimesOf(Question[ResponseTimes]):
+class ResponseTimesOf(FilteredQuestion[ResponseTimes]):
     """The response times of the attempts of these deliveries."""
 
     where: Where
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return response_times(scope, self.where)
-
-    def parameterised(self, scope: Visibility) -> tuple["ResponseTimesOf", FilterValues]:
-        where, values = parameterised(self.where, scope)
-        return replace(self, where=where), values
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[ResponseTimes]:
         return [ResponseTimes(*rows[0])] * len(ids)
@@ -322,7 +294,7 @@ class ResponseTimesByHost(Question[dict[str | None, ResponseTimes]]):
     hosts: tuple[str | None, ...]
     named: BindParameter[list[str]] | None = None  # the hosts that have a name, in a shape
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         named = _named(self.hosts) if self.named is None else self.named
         return response_times_by_host(scope, self.where, named, nameless=None in self.hosts)
 
@@ -337,18 +309,14 @@ class ResponseTimesByHost(Question[dict[str | None, ResponseTimes]]):
 
 
 @dataclass(frozen=True, slots=True)
-class ResponseTimeCounts(Question[dict[str | None, dict[int, int]]]):
+class ResponseTimeCounts(FilteredQuestion[dict[str | None, dict[int, int]]]):
     """How many attempts of these deliveries were answered after so many milliseconds, by host or all under None."""
 
     where: Where
     by_host: bool = False
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return response_time_counts(scope, self.where, by_host=self.by_host)
-
-    def parameterised(self, scope: Visibility) -> tuple["ResponseTimeCounts", FilterValues]:
-        where, values = parameterised(self.where, scope)
-        return replace(self, where=where), values
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[dict[str | None, dict[int, int]]]:
         if not self.by_host:
@@ -401,8 +369,8 @@ def span(created_at: TimeFilter | None) -> tuple[datetime | None, datetime | Non
     if created_at is None:
         return None, None
     eq, gte, gt, lte, lt = created_at.eq, created_at.gte, created_at.gt, created_at.lte, created_at.lt
-    lowest = [eq, gte, None if gt is None else gt + MICROSECOND]
-    highest = [eq, lte, None if lt is None else lt - MICROSECOND]
+    lowest = [eq, gte, None if gt is None else gt + ONE_MICROSECOND]
+    highest = [eq, lte, None if lt is None else lt - ONE_MICROSECOND]
     return (
         max((time for time in lowest if time is not None), default=None),
         min((time for time in highest if time is not None), default=None),

@@ -29,6 +29,7 @@ from gateway.reading.history import require_batch
 from gateway.reading.reader import Reader
 from gateway.rest.envelope import ErrorResponse, refusal, unexpected_answer
 from gateway.rest.history import HistoryPage, read_page
+from gateway.settings import HttpSettings
 from gateway.viewer import Viewer
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,10 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 CLIENT_GONE_STATUS = 499  # for the log: nobody reads this answer
 HISTORY_PATH = re.compile(r"/v1/batches/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/callback")
-TAGS = [{"name": "Batches", "description": "The callbacks of a batch: what was sent, and how its delivery went."}]
+TAGS = [
+    {"name": "Batches", "description": "The callbacks of a batch: what was sent, and how its delivery went."},
+    {"name": "Exports", "description": "Whole lists as files, for programs and for spreadsheets."},
+]
 
 
 class UsageReport:
@@ -66,16 +70,16 @@ class UsageReport:
 
 
 class HistoryResponder:
-    """Answers with the history of a batch; without `by_column` by the contract's classes alone.
+    """Answers with the history of a batch; without `plans` by the contract's classes alone.
 
-    The answer begins before the request's deadline, and goes on in no more than `seconds` a page.
+    The answer begins before the request's deadline, and goes on in no more than `deadline_seconds` a page.
     """
 
-    def __init__(self, database: Database, use: UsageReport, seconds: float, *, by_column: bool = True) -> None:
+    def __init__(self, database: Database, use: UsageReport, settings: HttpSettings) -> None:
         self._use = use
         self._database = database
-        self._seconds = seconds
-        self._by_column = by_column
+        self._seconds = settings.deadline_seconds
+        self._by_column = settings.plans
 
     async def respond(self, scope: Scope, receive: Receive, viewer: Viewer, batch_id: str) -> Response:
         """The answer to a request; `BatchNotFound` where the viewer's organization has no such batch."""

@@ -21,13 +21,14 @@ from gateway.database.tables import batch_callback_delivery_attempts as attempts
 from gateway.database.types import AnyRow, Id, UtcDateTime
 from gateway.execution.plan.batches import RowBatch
 from gateway.execution.plan.columns import ENCODER, Unplannable, Values, Write, are_utc, checked
-from gateway.reading.contract import AttemptDocument, DeliveryDocument, body_text, delivery_document, payload_json
+from gateway.reading.contract import AttemptDocument, DeliveryDocument, delivery_document
 from gateway.reading.history import HISTORY_PAGE, IN_SEQUENCE, OLDEST_FIRST, WHOLE_ATTEMPT, deliveries_of
 from gateway.reading.pages import Position
+from gateway.reading.payload import body_text, payload_json
 from gateway.reading.questions import RowsOf
 from gateway.reading.reader import Reader
 
-DOCUMENTS = TypeAdapter(list[DeliveryDocument])
+DELIVERY_DOCUMENTS = TypeAdapter(list[DeliveryDocument])
 ATTEMPTS_IN_SEQUENCE = RowsOf(attempts.c.delivery_id, WHOLE_ATTEMPT, IN_SEQUENCE)
 ID_LENGTH = 36
 HYPHENS = (8, 13, 18, 23)
@@ -70,7 +71,7 @@ def _by_contract(rows: RowBatch, prepared: CompiledStatement, tries: Sequence[Se
     made: dict[str, list[AnyRow]] = {id_: [] for id_ in rows.column("id")}
     for attempt in prepared.rows(tries):
         made[attempt.delivery_id].append(attempt)
-    return DOCUMENTS.dump_json([delivery_document(row, made[row.id]) for row in rows.rows()])
+    return DELIVERY_DOCUMENTS.dump_json([delivery_document(row, made[row.id]) for row in rows.rows()])
 
 
 def _by_column(rows: RowBatch, tries: RowBatch) -> bytes:

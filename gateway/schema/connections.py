@@ -35,7 +35,7 @@ from gateway.schema.inputs import LARGEST_PAGE, OrderInput, page_size
 from gateway.schema.nodes import Node
 
 USUAL_PAGE = 50
-HIGHEST_COUNT = 100_000
+HIGHEST_TOTAL = 100_000
 
 PageSize = Annotated[
     int | None,
@@ -188,10 +188,10 @@ class Connection(Generic[T]):
     async def total_count(
         self,
         info: Info,
-        limit: Annotated[int, strawberry.argument(description=f"Where counting stops: 1 to {HIGHEST_COUNT}.")] = 10_000,
+        limit: Annotated[int, strawberry.argument(description=f"Where counting stops: 1 to {HIGHEST_TOTAL}.")] = 10_000,
     ) -> TotalCount:
-        if not 1 <= limit <= HIGHEST_COUNT:
-            raise ValidationFailed(f"limit must be 1 to {HIGHEST_COUNT}, not {limit}.")
+        if not 1 <= limit <= HIGHEST_TOTAL:
+            raise ValidationFailed(f"limit must be 1 to {HIGHEST_TOTAL}, not {limit}.")
         question = CountUpTo(self.question.table, self.question.where, limit)
         counted = await info.context.reader.load(question)
         precision = CountPrecision.EXACT if counted <= limit else CountPrecision.CAPPED
@@ -204,7 +204,7 @@ class Connection(Generic[T]):
     async def export_link(
         self,
         info: Info,
-        format: FormatArgument = ExportFormat.CSV,  # noqa: A002
+        format: FormatArgument = ExportFormat.CSV,
         fields: FieldsArgument = None,
     ) -> ExportLink:
         asked = self.question
@@ -249,7 +249,7 @@ class Paginated(Source):
     def connection(
         self,
         columns: frozenset[Wanted],
-        filter: Filter | None,  # noqa: A002
+        filter: Filter | None,
         order_by: OrderInput | None,
         **page: Any,
     ) -> Connection[Any]:

@@ -64,7 +64,7 @@ class ExportLink:
     expires_at: datetime = strawberry.field(description="Until when a download may be begun; it may take longer.")
 
     @classmethod
-    def of(cls, context: Context, name: str, format: ExportFormat, content: Mapping[str, Any]) -> Self:  # noqa: A002
+    def of(cls, context: Context, name: str, format: ExportFormat, content: Mapping[str, Any]) -> Self:
         """The link of a viewer to a list of that name; `content` is its filter, order and fields as JSON."""
         links, viewer = context.known_links, context.known_viewer
         whose = {

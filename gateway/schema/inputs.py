@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Annotated, Any
 
 import strawberry
+from strawberry.annotation import StrawberryAnnotation
 from strawberry.scalars import JSON
 from strawberry.types import get_object_definition
 
@@ -55,17 +56,18 @@ def preview_size(max_bytes: int) -> int:
 
 
 def _show_filter(filter_: type[Any]) -> None:
-    """Let GraphQL know one of the read path's filters as an input of the same name."""
+    """Let GraphQL know one of the read path's filters as an input of the same name; what may be anything is JSON."""
     declared = dataclasses.fields(filter_)
     strawberry.input(filter_, description=filter_.__doc__)
     for shown, field in zip(get_object_definition(filter_, strict=True).fields, declared, strict=True):
         shown.description = field.metadata["description"]
         shown.graphql_name = field.metadata["name"]
+        if field.type is Any:
+            shown.type_annotation = StrawberryAnnotation(JSON)
         if field.default is None:
             shown.default_value = strawberry.UNSET
 
 
-filters.MetadataFilter.__annotations__["eq"] = JSON
 for _filter in (
     filters.IdFilter,
     filters.TextFilter,

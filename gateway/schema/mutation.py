@@ -168,7 +168,7 @@ class Mutation:
     async def redeliver_callback(
         self,
         info: Info,
-        input: Annotated[RedeliverCallbackInput, strawberry.argument(description="Which callback.")],  # noqa: A002
+        input: Annotated[RedeliverCallbackInput, strawberry.argument(description="Which callback.")],
     ) -> CallbackRedelivery:
         one = info.context.redeliveries.one
         return _shown(await one.one(info.context.reader, canonical_id(input.batch_id, "batchId")))
@@ -182,7 +182,7 @@ class Mutation:
     async def redeliver_callbacks(
         self,
         info: Info,
-        input: Annotated[RedeliverCallbacksInput, strawberry.argument(description="Which callbacks.")],  # noqa: A002
+        input: Annotated[RedeliverCallbacksInput, strawberry.argument(description="Which callbacks.")],
     ) -> CallbackRedeliveries:
         acting = info.context.redeliveries
         many, most = acting.many, acting.one.platform.most

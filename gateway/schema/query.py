@@ -67,7 +67,7 @@ class Query:
 
     # Resolvers of objects with fields that may fail while they are waited for are asynchronous, although they wait for
     # nothing: below one that is not, graphql-core 3.3 forgets a task whose error makes a parent null.
-    async def _statistics(self, info: Info, filter: DeliveriesKept = None) -> CallbackStats:  # noqa: A002
+    async def _statistics(self, info: Info, filter: DeliveriesKept = None) -> CallbackStats:
         return CallbackStats(reader=info.context.reader, where=filter)
 
     async def _who_asks(self, info: Info) -> ViewerType:

@@ -14,7 +14,8 @@ from graphql import (
     SelectionSetNode,
     get_directive_values,
 )
-from graphql.execution.values import VariableValues
+
+from gateway.schema.graphql_core_internals import VariableValues
 
 Fragments = Mapping[str, FragmentDefinitionNode]
 

@@ -37,8 +37,8 @@ After = Annotated[
         "From now on if left out."
     ),
 ]
-CURSOR = "The place behind this event: pass it as `after` to go on from here, on any gateway."
-CHANGED_AT = "When it changed, as the row says: an event may come later, and out of order."
+CURSOR_DESCRIPTION = "The place behind this event: pass it as `after` to go on from here, on any gateway."
+CHANGED_AT_DESCRIPTION = "When it changed, as the row says: an event may come later, and out of order."
 
 show_enum(
     ChangeKind,
@@ -51,7 +51,7 @@ show_enum(
 )
 
 
-def shown(watch: Watch) -> AsyncGenerator[Any]:
+def events_of(watch: Watch) -> AsyncGenerator[Any]:
     """What a resolver returns: changes, which are objects of the types below as they are."""
     return cast("AsyncGenerator[Any]", watch)
 
@@ -65,9 +65,9 @@ def attempt_by_id(columns: frozenset[Wanted]) -> RowById:
 class CallbackDeliveryChange:
     """A `Change` of a delivery."""
 
-    cursor: str = strawberry.field(description=CURSOR)
+    cursor: str = strawberry.field(description=CURSOR_DESCRIPTION)
     change: ChangeKind = strawberry.field(description="What happened.")
-    changed_at: datetime = strawberry.field(description=CHANGED_AT)
+    changed_at: datetime = strawberry.field(description=CHANGED_AT_DESCRIPTION)
     node: BatchCallbackDelivery | None = loaded(
         delivery_by_id, key="id", description="The delivery as it is now; null when it was deleted since."
     )
@@ -77,9 +77,9 @@ class CallbackDeliveryChange:
 class CallbackAttemptChange:
     """A `Change` of an attempt."""
 
-    cursor: str = strawberry.field(description=CURSOR)
+    cursor: str = strawberry.field(description=CURSOR_DESCRIPTION)
     change: ChangeKind = strawberry.field(description="What happened: an attempt is created, and never changes.")
-    changed_at: datetime = strawberry.field(description=CHANGED_AT)
+    changed_at: datetime = strawberry.field(description=CHANGED_AT_DESCRIPTION)
     node: BatchCallbackDeliveryAttempt | None = loaded(
         attempt_by_id, key="id", description="The attempt; null when it was deleted since."
     )
@@ -96,26 +96,26 @@ class Subscription:
     async def callback_deliveries(
         self,
         info: Info,
-        filter: DeliveriesKept = None,  # noqa: A002
+        filter: DeliveriesKept = None,
         after: After = None,
     ) -> AsyncGenerator[CallbackDeliveryChange]:
-        return shown(await info.context.watch(batch_callback_deliveries, filter, after))
+        return events_of(await info.context.watch(batch_callback_deliveries, filter, after))
 
     @strawberry.subscription(description="The organization's attempts that are made, from now on.")
     async def callback_attempts(
         self,
         info: Info,
-        filter: AttemptsKept = None,  # noqa: A002
+        filter: AttemptsKept = None,
         after: After = None,
     ) -> AsyncGenerator[CallbackAttemptChange]:
-        return shown(await info.context.watch(batch_callback_delivery_attempts, filter, after))
+        return events_of(await info.context.watch(batch_callback_delivery_attempts, filter, after))
 
     @strawberry.subscription(description="One delivery, each time that it changes, from now on.")
     async def callback_delivery(
         self,
         info: Info,
-        id: IdArgument,  # noqa: A002
+        id: IdArgument,
         after: After = None,
     ) -> AsyncGenerator[CallbackDeliveryChange]:
         one = CallbackDeliveryFilter(id=IdFilter(eq=canonical_id(id)))
-        return shown(await info.context.watch(batch_callback_deliveries, one, after))
+        return events_of(await info.context.watch(batch_callback_deliveries, one, after))

@@ -19,7 +19,6 @@ from strawberry.scalars import JSON
 from gateway.database.odd import Unreadable
 from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches
 from gateway.errors import UnreadableValue
-from gateway.reading.contract import BatchCallbackEvent, BatchCallbackStatus, body_payload, body_text, plain_payload
 from gateway.reading.curl import as_curl
 from gateway.reading.failures import failure_of
 from gateway.reading.filters import CallbackDeliveryFilter
@@ -27,6 +26,7 @@ from gateway.reading.health import CallbackHealth
 from gateway.reading.history import IN_SEQUENCE
 from gateway.reading.masking import mask_json, mask_text, mask_url
 from gateway.reading.pages import Order
+from gateway.reading.payload import BatchCallbackEvent, BatchCallbackStatus, body_payload, body_text, plain_payload
 from gateway.reading.previews import Wanted
 from gateway.reading.progress import has_next_attempt, is_in_flight, is_overdue, seconds_to_next_attempt
 from gateway.reading.questions import CountOf, HealthOf, OrganizationOf, RowById, RowsOf
@@ -62,7 +62,7 @@ def delivery_by_id(columns: frozenset[Wanted]) -> RowById:
 def deliveries_of_batch(
     columns: frozenset[Wanted],
     first: First = USUAL_CHILDREN,
-    filter: DeliveriesKept = None,  # noqa: A002
+    filter: DeliveriesKept = None,
     order_by: DeliveriesOrdered = OLDEST_DELIVERIES,
 ) -> RowsOf:
     """The first deliveries of each batch."""
@@ -70,7 +70,7 @@ def deliveries_of_batch(
     return RowsOf(batch_callback_deliveries.c.batch_id, columns, order, page_size(first), where=filter)
 
 
-def delivery_count_of_batch(filter: DeliveriesKept = None) -> CountOf:  # noqa: A002
+def delivery_count_of_batch(filter: DeliveriesKept = None) -> CountOf:
     """How many deliveries each batch has."""
     return CountOf(batch_callback_deliveries.c.batch_id, filter)
 

@@ -9,16 +9,16 @@ import binascii
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
+from gateway.database.odd import ONE_MICROSECOND
 from gateway.errors import BadCursor
 from gateway.watching.versions import DIGEST, Version
 
-VERSION = b"\x01"
+CURSOR_FORMAT = b"\x01"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 BINDING = 4  # bytes that tell one organization's table from another's
-HEAD = len(VERSION) + BINDING + 8
+HEAD = len(CURSOR_FORMAT) + BINDING + 8
 MOST_KNOWN = 2_000  # versions that a cursor names: 10 kB. Where more changed in the window, it begins later
 
 
@@ -34,9 +34,9 @@ class Cursor:
         """The cursor that an event carried; `BadCursor` for any other, and for that of another organization or kind."""
         try:
             raw = base64.b64decode(text.encode() + b"=" * (-len(text) % 4), b"-_", validate=True)
-            if raw[:1] != VERSION or (len(raw) - HEAD) % DIGEST or len(raw) < HEAD:
+            if raw[:1] != CURSOR_FORMAT or (len(raw) - HEAD) % DIGEST or len(raw) < HEAD:
                 raise ValueError(text)
-            floor = EPOCH + int.from_bytes(raw[HEAD - 8 : HEAD], signed=True) * MICROSECOND
+            floor = EPOCH + int.from_bytes(raw[HEAD - 8 : HEAD], signed=True) * ONE_MICROSECOND
         except (ValueError, OverflowError, binascii.Error):
             raise BadCursor("after is not a cursor: pass the `cursor` of an event as it came.") from None
         if raw[1 : 1 + BINDING] != binding:
@@ -51,9 +51,9 @@ def binding_of(organization: str, table: str) -> bytes:
 
 def encode(binding: bytes, floor: datetime, digests: bytes) -> str:
     """The cursor behind which all is before `floor`, and the versions with these digests, one after the other."""
-    since = (floor - EPOCH) // MICROSECOND
+    since = (floor - EPOCH) // ONE_MICROSECOND
     return (
-        base64.urlsafe_b64encode(b"".join((VERSION, binding, since.to_bytes(8, signed=True), digests)))
+        base64.urlsafe_b64encode(b"".join((CURSOR_FORMAT, binding, since.to_bytes(8, signed=True), digests)))
         .decode()
         .rstrip("=")
     )

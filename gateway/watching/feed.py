@@ -11,7 +11,6 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextvars import Context
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,15 +23,16 @@ from gateway.observability.metrics import Metrics
 from gateway.observability.record import RequestRecord, exchange
 from gateway.reading.filters import Filter, IdFilter
 from gateway.reading.reader import Reader
+from gateway.settings import StreamSettings
 from gateway.watching.change import Change, Moment, kind_of
 from gateway.watching.cursors import EPOCH, Cursor, binding_of, digests, within
-from gateway.watching.versions import BEFORE_ALL, ChangedRows, NewestChange, Version, VersionsSince
+from gateway.watching.versions import BEFORE_ALL, ChangedRows, NewestChange, Stamp, Version, VersionsSince
 
 logger = logging.getLogger(__name__)
 
 WIDER = 12  # windows that every tenth look reads
 WIDE_EVERY = 10
-PAGE = 2_000  # versions in one statement
+VERSIONS_AT_ONCE = 2_000  # versions in one statement
 CATCH_UP = 10_000  # changes that a cursor may be behind
 FILTERS_AT_ONCE = 25  # in one statement
 IDS_AT_ONCE = 500
@@ -40,16 +40,6 @@ LONGEST_PAUSE = 5.0  # seconds between two looks at a database that does not ans
 
 Selected = tuple[Filter | None, bool]
 """Which changes somebody wants: those that a filter keeps, for eyes that see secrets or do not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """`every` so many seconds there is a look; a commit may be `window` seconds late; a watcher that has more than
-    `backlog` changes before it at the next look is too slow."""
-
-    every: float = 1.0
-    window: float = 10.0
-    backlog: int = 1_000
 
 
 class Watcher:
@@ -87,15 +77,20 @@ class Feed:
     """What changes in a table of an organization. `join` begins to look, `leave` ends it with the last watcher."""
 
     def __init__(
-        self, database: Database, organization: str, table: Table, pace: Pace, metrics: Metrics | None = None
+        self,
+        database: Database,
+        organization: str,
+        table: Table,
+        settings: StreamSettings,
+        metrics: Metrics | None = None,
     ) -> None:
         self.database = database
         self.organization = organization
         self.table = table
-        self.pace = pace
+        self.settings = settings
         self.metrics = metrics
         self.binding = binding_of(organization, table.name)
-        self._window = timedelta(seconds=pace.window)
+        self._window = timedelta(seconds=settings.watch_window_seconds)
         self._lock = asyncio.Lock()
         self._seen: dict[str, Version] = {}
         self._newest: datetime | None = None
@@ -145,16 +140,16 @@ class Feed:
                 self._moment.is_wanted = False
 
     async def _go_on(self) -> None:
-        pause, looks = self.pace.every, 0
+        pause, looks = self.settings.watch_seconds, 0
         while True:
             await asyncio.sleep(pause)
             looks += 1
             try:
                 async with self._lock:
                     await self._look(wide=looks % WIDE_EVERY == 0)
-                pause = self.pace.every
+                pause = self.settings.watch_seconds
             except ClientError as reason:
-                if pause == self.pace.every:
+                if pause == self.settings.watch_seconds:
                     logger.warning("watching pauses: %s", reason.message)
                 pause = min(2 * pause, LONGEST_PAUSE)
             except Exception:
@@ -168,7 +163,7 @@ class Feed:
         (self._newest,) = await reader.fetch(NewestChange(self.table), [self.organization])
         self._since = self._floor(WIDER)
         self._looked_at = asyncio.get_running_loop().time()
-        self._see(await self._versions(reader, self._since))
+        self._see(Version.of(*stamp) for stamp in await self._stamps(reader, self._since))
 
     def _floor(self, windows: int) -> datetime:
         """So many windows before the newest version, or before now, where that is in the future."""
@@ -187,8 +182,8 @@ class Feed:
         looked_at = asyncio.get_running_loop().time()
         reader = self._reader()
         floor = self._floor(1)
-        found = await self._versions(reader, self._floor(WIDER) if wide else floor)
-        new = [version for version in found if self._seen.get(version.id) != version]
+        found = await self._stamps(reader, self._floor(WIDER) if wide else floor)
+        new = [Version.of(*stamp) for stamp in found if not self._has_seen(stamp)]
         if new:
             await self._tell(reader, floor, new)
         if wide:
@@ -208,7 +203,7 @@ class Feed:
                 self._see([version])
                 continue
             current = (
-                version if (changed_at := _changed_at(row)) == version.changed_at else Version.of(row.id, changed_at)
+                version if (changed_at := _changed_at(row)) == version.changed_at else Version.of(changed_at, row.id)
             )
             if current < version:  # a replica that is behind the one which told of it: the next look finds it
                 continue
@@ -227,12 +222,11 @@ class Feed:
     async def _catch_up(self, watcher: Watcher, selected: Selected, after: Cursor) -> None:
         """Tell a watcher what changed behind its cursor, as far as it was seen here; the rest is still to be told."""
         reader = self._reader()
-        versions = await self._versions(reader, after.floor, CATCH_UP + 1)
+        versions = [Version.of(*stamp) for stamp in await self._stamps(reader, after.floor, CATCH_UP + 1)]
         missed = [
             version
             for version in versions
-            if version.digest not in after.known
-            and (version.changed_at < self._since or self._seen.get(version.id) == version)
+            if version.digest not in after.known and (version.changed_at < self._since or self._has_seen(version[:2]))
         ]
         if len(versions) > CATCH_UP:
             raise CursorTooOld(f"More than {CATCH_UP} changes are behind this cursor: read the list, and begin anew.")
@@ -248,16 +242,20 @@ class Feed:
             floor, known = within(sorted([*had[bisect_left(had, (floor,)) :], *told]), floor)
             watcher.waiting.append(Change(version, kind_of(row), moment, self.binding, floor, digests(known)))
 
-    async def _versions(self, reader: Reader, floor: datetime, most: int | None = None) -> list[Version]:
-        """The versions since a time, in their order: the first of them, where there is a `most`."""
-        found: list[Version] = []
+    def _has_seen(self, stamp: Stamp) -> bool:
+        seen = self._seen.get(stamp[1])
+        return seen is not None and seen.changed_at == stamp[0]
+
+    async def _stamps(self, reader: Reader, floor: datetime, most: int | None = None) -> list[Stamp]:
+        """When rows changed since a time, in that order: the first of them, where there is a `most`."""
+        found: list[Stamp] = []
         after: tuple[Any, str] = (floor, BEFORE_ALL)
         while True:
-            (page,) = await reader.fetch(VersionsSince(self.table, after, PAGE), [self.organization])
+            (page,) = await reader.fetch(VersionsSince(self.table, after, VERSIONS_AT_ONCE), [self.organization])
             found += page
-            if len(page) < PAGE or (most is not None and len(found) >= most):
+            if len(page) < VERSIONS_AT_ONCE or (most is not None and len(found) >= most):
                 return found
-            after = page[-1].changed_at, page[-1].id
+            after = page[-1]
 
     async def _rows(
         self, reader: Reader, ids: Sequence[str], wanted: Iterable[Selected]

@@ -35,6 +35,10 @@ KIND_COLUMNS: Mapping[Table, tuple[Column[Any], ...]] = {
 }
 
 
+Stamp = tuple[datetime, str]
+"""When a row changed, and its id."""
+
+
 class Version(NamedTuple):
     """A row as it was written at one time; `digest` is what a cursor keeps of it."""
 
@@ -43,15 +47,16 @@ class Version(NamedTuple):
     digest: bytes
 
     @classmethod
-    def of(cls, id_: str, changed_at: datetime) -> "Version":
+    def of(cls, changed_at: datetime, id_: str) -> "Version":
         """The version of the row with that id."""
         text = f"{id_}{changed_at.astimezone(UTC).isoformat()}"
         return cls(changed_at, id_, hashlib.blake2s(text.encode(), digest_size=DIGEST).digest())
 
 
 @dataclass(frozen=True, slots=True)
-class VersionsSince(Question[list[Version]]):
-    """The first versions behind a position, in the order of time and id; the id that is asked is the organization's.
+class VersionsSince(Question[list[Stamp]]):
+    """When rows changed: the first times and ids behind a position, in that order; the id that is asked is the
+    organization's.
 
     Fewer than `first` are all that there are by now.
     """
@@ -60,13 +65,13 @@ class VersionsSince(Question[list[Version]]):
     after: Position
     first: int
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return versions_since(scope, self.table, self.after, self.first)
 
-    def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[list[Version]]:
-        return [[Version.of(row.id, row.changed_at) for row in rows]] * len(ids)
+    def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[list[Stamp]]:
+        return [[(row.changed_at, row.id) for row in rows]] * len(ids)
 
-    def parameterised(self, scope: Visibility) -> tuple["VersionsSince", FilterValues]:  # noqa: ARG002
+    def parameterised(self, scope: Visibility) -> tuple["VersionsSince", FilterValues]:
         after, values = parameters("after", self.after, self.table.c.created_at)
         return replace(self, after=cast("Position", after)), values
 
@@ -77,7 +82,7 @@ class NewestChange(Question[datetime | None]):
 
     table: Table
 
-    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:  # noqa: ARG002
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return newest_changes(scope, self.table)
 
     def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[datetime | None]:

@@ -9,11 +9,12 @@ from gateway.observability.metrics import Metrics
 from gateway.reading.filters import Filter, unless_empty
 from gateway.reading.questions import parameterised
 from gateway.reading.visibility import Visibility
+from gateway.settings import StreamSettings
 from gateway.watching.change import Change
 from gateway.watching.cursors import Cursor
-from gateway.watching.feed import Feed, Pace, Selected, Watcher
+from gateway.watching.feed import Feed, Selected, Watcher
 
-USUAL = Pace()
+WATCH_DEFAULTS = StreamSettings()
 
 
 class Watch:
@@ -38,9 +39,11 @@ class Watch:
 class Watching:
     """The feeds of a process: one for each table of an organization that somebody watches."""
 
-    def __init__(self, database: Database, pace: Pace = USUAL, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self, database: Database, settings: StreamSettings = WATCH_DEFAULTS, metrics: Metrics | None = None
+    ) -> None:
         self.database = database
-        self.pace = pace
+        self.settings = settings
         self.metrics = metrics
         self._feeds: dict[tuple[str, Table], Feed] = {}
 
@@ -58,9 +61,9 @@ class Watching:
         self._feeds = {key: feed for key, feed in self._feeds.items() if feed.is_used}
         feed = self._feeds.setdefault(
             (scope.organization, table),
-            Feed(self.database, scope.organization, table, self.pace, self.metrics),
+            Feed(self.database, scope.organization, table, self.settings, self.metrics),
         )
         cursor = None if after is None else Cursor.decode(after, feed.binding)
-        watcher, selected = Watcher(self.pace.backlog), (where, scope.sees_secrets)
+        watcher, selected = Watcher(self.settings.stream_backlog), (where, scope.sees_secrets)
         await feed.join(watcher, selected, cursor)
         return Watch(feed, watcher, selected)

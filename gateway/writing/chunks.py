@@ -14,7 +14,7 @@ from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import batch_callback_delivery_attempts as attempts
 from gateway.database.tables import batches
 from gateway.database.types import AnyRow
-from gateway.reading.contract import BatchCallbackPayload, body_payload
+from gateway.reading.payload import BatchCallbackPayload, body_payload
 from gateway.writing.derived import derived_columns, masked_error
 from gateway.writing.documents import BatchInFile, DeliveryInFile, field_path
 from gateway.writing.json_text import Malformed

@@ -6,11 +6,11 @@
 import json
 from typing import Any, NoReturn
 
-from gateway.reading.contract import BatchCallbackEvent
 from gateway.reading.hosts import host_of
 from gateway.reading.masking import mask_text
+from gateway.reading.payload import BatchCallbackEvent
 
-EVENTS = frozenset(event.value for event in BatchCallbackEvent)
+KNOWN_EVENTS = frozenset(event.value for event in BatchCallbackEvent)
 
 
 def derived_columns(callback_url: str | None, body: bytes | None) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def event_of(body: bytes | None) -> str | None:
     except (ValueError, RecursionError):
         return None
     event = told.get("event") if isinstance(told, dict) else None
-    return event if isinstance(event, str) and event in EVENTS else None
+    return event if isinstance(event, str) and event in KNOWN_EVENTS else None
 
 
 def masked_error(error_message: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""`python -m tests.benchmark [compare | depth | scale | soak | faults | overhead]`."""
+"""`python -m tests.benchmark [compare | depth | scale | soak | faults | overhead | watch]`."""
 
 import argparse
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import uvloop
 
-from tests.benchmark import compare, depth, faults, overhead, scale, soak
+from tests.benchmark import compare, depth, faults, overhead, scale, soak, watch
 from tests.benchmark.databases import KINDS, POSTGRES
 from tests.benchmark.refusal import Refused
 from tests.benchmark.servers import take_own_core
@@ -22,6 +22,7 @@ RUNS: dict[str, tuple[Run, str]] = {
     "soak": (soak.run, "memory, descriptors and connections under a mixed load"),
     "faults": (faults.run, "a fault a minute under a mixed load, on a PostgreSQL server of its own"),
     "overhead": (overhead.run, "two configurations of the gateway"),
+    "watch": (watch.run, "2,000 who watch 20 organizations, and pages meanwhile"),
 }
 CONNECTIONS = {"depth": 1, "scale": 1, "faults": 16}
 
@@ -65,6 +66,8 @@ def parser() -> argparse.ArgumentParser:
     )
     made["soak"].add_argument("--minutes", type=float, default=10)
     made["faults"].add_argument("--minutes", type=float, default=30)
+    made["watch"].add_argument("--watchers", type=int, default=2_000)
+    made["watch"].add_argument("--organizations", type=int, default=20)
     made["overhead"].add_argument("--a", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
     made["overhead"].add_argument("--b", action="append", default=[], metavar="NAME=VALUE", help="may be repeated")
     return top

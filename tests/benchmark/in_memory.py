@@ -12,7 +12,6 @@ from strawberry.utils.str_converters import to_camel_case
 from gateway.database.engine import Database
 from gateway.database.replicas import Affinity
 from gateway.database.statements import CompiledStatement
-from gateway.execution.documents import Documents
 from gateway.execution.plan.compiler import plan_of
 from gateway.execution.run import GraphQLRequest, PreparedOperation, prepare
 from gateway.reading.pages import Cursors, Order
@@ -24,6 +23,7 @@ from tests.benchmark.requests import PAGE20
 from tests.benchmark.rows import ATTEMPT, BATCH, DELIVERY, ORGANIZATION, Group, identifier, instant
 from tests.benchmark.table import figure
 from tests.benchmark.targets import judged
+from tests.support.unlimited import unlimited_documents
 
 GROUP = Group(20, 10, 3)
 REPEAT = 20
@@ -93,7 +93,7 @@ def gateway() -> Work:
     """The gateway's plan for the same document over the same rows."""
     database = Loaded()
     prepared = prepare(
-        GraphQLRequest(PAGE20, {"after": CURSOR}), Documents(gateway_schema._schema, introspection=False)
+        GraphQLRequest(PAGE20, {"after": CURSOR}), unlimited_documents(gateway_schema._schema, is_open=False)
     )
     assert isinstance(prepared, PreparedOperation)
     variables = prepared.operation.variables(gateway_schema._schema, prepared.variables)

@@ -80,6 +80,22 @@ def test_an_import_stops_at_the_first_refused_file(tmp_path: Path) -> None:
     assert errors == "2.ndjson:1: this is not JSON: Expecting value, found 'n'\n"
 
 
+def test_the_rows_of_a_list_are_exported(database_url: str, tmp_path: Path) -> None:
+    (tmp_path / "batches.ndjson").write_text(LINE)
+    where = ("--organization", OURS, "--database-url", database_url)
+    assert run(tmp_path, "import", "batches.ndjson", *where)[0] == 0
+    rows = ("export", *where, "--list", "batches", "--fields", "id,createdAt")
+    end = "end of export: 1 rows,\r\n"
+    table = f"id,createdAt\r\n{BATCH},2026-05-06T10:00:00Z\r\n{end}"
+    assert run(tmp_path, *rows, "--format", "csv") == (0, table, "")
+    filter_ = ("--filter", '{"statusCode": {"eq": "failed"}}')
+    assert run(tmp_path, *rows, *filter_) == (0, '{"end":{"rows":0,"cursor":null}}\n', "")
+    assert run(tmp_path, "export", *where, *filter_)[1] == '{"end":{"rows":0,"cursor":null}}\n'
+    status, _, said = run(tmp_path, "export", *where, "--fields", "no")
+    assert (status, said.count("\n")) == (1, 1)
+    assert run(tmp_path, *rows, "--batch", BATCH)[0] == run(tmp_path, "export", *where, "--filter", "{")[0] == 2
+
+
 def test_a_failed_export_leaves_no_file(tmp_path: Path) -> None:
     run(tmp_path, "migrate")
     arguments = ("--organization", OURS, "--batch", BATCH, "--output", "out.ndjson")

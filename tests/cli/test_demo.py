@@ -18,7 +18,7 @@ from gateway.database.tables import (
     organizations,
 )
 from gateway.database.types import AnyRow
-from gateway.reading.contract import body_payload
+from gateway.reading.payload import body_payload
 from gateway.writing.demo import SampleHistory, write_sample
 from tests.support.rows import START
 

@@ -18,6 +18,7 @@ from gateway.database.engine import Database
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import batch_callback_delivery_attempts as attempts
 from gateway.database.tables import batches, counted_periods, counting_lease
+from gateway.settings import DatabaseSettings
 from tests.support.asking import statements
 from tests.support.counted import Books
 from tests.support.proxy import proxied
@@ -235,9 +236,8 @@ async def test_without_the_database_of_the_stored_periods_rows_answer_until_it_i
     await watch(database)
     target = make_url(postgres_url)
     async with proxied(target.host or "127.0.0.1", target.port or 5432) as proxy:
-        own = Database(
-            target.set(port=proxy.port, host="127.0.0.1").render_as_string(hide_password=False), 2, patience=0.2
-        )
+        url = target.set(port=proxy.port, host="127.0.0.1").render_as_string(hide_password=False)
+        own = Database(url, DatabaseSettings(database_pool_size=2, database_wait_seconds=0.2))
         books = Books(database, own)
         await books.open()
         await _tamper(own)

@@ -13,7 +13,7 @@ from gateway.database.address import parse_url
 from gateway.database.engine import Database
 from gateway.database.replicas import Replicas
 from gateway.errors import DatabaseUnavailable
-from gateway.settings import Settings
+from gateway.settings import DatabaseSettings, Settings
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key
 from tests.support.proxy import proxied
@@ -88,7 +88,7 @@ async def test_a_database_that_is_gone_is_said_to_be_unavailable(postgres: Datab
 
 
 async def test_who_waits_for_a_connection_can_leave(database_url: str) -> None:
-    database = Database(database_url, pool_size=1)
+    database = Database(database_url, DatabaseSettings(database_pool_size=1))
     endless = text(ENDLESS[database.dialect])
     first, second = (asyncio.ensure_future(database.fetch(endless)) for _ in range(2))
     while database.source.pool.waiting == 0:

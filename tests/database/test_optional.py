@@ -17,6 +17,7 @@ from gateway.reading.exporting import export_lines
 from gateway.reading.history import OLDEST_FIRST
 from gateway.reading.questions import RowsOf
 from gateway.reading.reader import Reader
+from gateway.settings import DatabaseSettings
 from tests.doctor.test_doctor import existing
 from tests.support.asking import data
 from tests.support.existing import Existing
@@ -31,7 +32,7 @@ async def lacking(existing: Existing) -> AsyncIterator[Database]:
     """A database whose batches have none of the optional columns."""
     for column in OPTIONAL:
         await existing.run_now(f"ALTER TABLE {column.table.name} DROP COLUMN {column.name}")
-    database = Database(existing.url, schema=existing.schema)
+    database = Database(existing.url, DatabaseSettings(database_schema=existing.schema))
     yield database
     await database.close()
 

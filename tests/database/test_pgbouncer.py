@@ -12,7 +12,7 @@ from gateway.app import create_app
 from gateway.database.engine import Database
 from gateway.database.migrate import migrate
 from gateway.http.explorer import gallery
-from gateway.settings import Settings
+from gateway.settings import DatabaseSettings, Settings
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key
 from tests.support.rows import OURS, history, identifier, store
@@ -39,7 +39,7 @@ def pooler(server: Server) -> Iterator[Pooler]:
 
 @pytest.fixture
 async def database(pooler: Pooler) -> AsyncIterator[Database]:
-    database = Database(pooler.url() + UNNAMED, pool_size=10)
+    database = Database(pooler.url() + UNNAMED, DatabaseSettings(database_pool_size=10))
     yield database
     await database.close()
 

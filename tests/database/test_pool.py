@@ -7,6 +7,7 @@ import pytest
 
 from gateway.database.pool import Pool
 from gateway.errors import Overloaded
+from gateway.settings import DatabaseSettings
 
 
 class Connection:
@@ -18,7 +19,8 @@ async def connected() -> Connection:
 
 
 def pool(size: int = 1, connect: Any = connected, patience: float = 5.0) -> Pool[Connection]:
-    return Pool(connect, lambda connection: connection.closed, size, patience)
+    settings = DatabaseSettings(database_pool_size=size, database_wait_seconds=patience)
+    return Pool(connect, lambda connection: connection.closed, settings)
 
 
 async def waiting(pool: Pool[Connection], number: int) -> list[asyncio.Task[Connection]]:

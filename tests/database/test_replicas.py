@@ -18,7 +18,7 @@ from gateway.database.engine import Database
 from gateway.database.migrate import migrate
 from gateway.database.replicas import Affinity, Heartbeat, Replicas, WalHistory
 from gateway.errors import DatabaseUnavailable, Unavailable
-from gateway.settings import Settings
+from gateway.settings import DatabaseSettings, Settings
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key
 from tests.support.proxy import Proxy, proxied
@@ -86,7 +86,7 @@ async def proxies(cluster: Cluster) -> AsyncIterator[list[Proxy]]:
 async def database(proxies: list[Proxy]) -> AsyncIterator[Database]:
     """The cluster through the proxies."""
     url, replica_urls = _urls(proxies)
-    database = Database(url, replica_urls=replica_urls, max_lag=1.0)
+    database = Database(url, DatabaseSettings(database_replica_urls=replica_urls, database_replica_max_lag_seconds=1.0))
     yield database
     await database.close()
 
@@ -249,7 +249,7 @@ async def test_a_statement_that_a_replica_ends_for_what_it_replays_is_answered_e
     replica = cluster.replicas[0]
     cluster.primary.sql("CREATE TABLE locked (n integer); INSERT INTO locked VALUES (1)")
     replica.catch_up(cluster.primary)
-    database = Database(cluster.primary.url(), replica_urls=[replica.url()])
+    database = Database(cluster.primary.url(), DatabaseSettings(database_replica_urls=(replica.url(),)))
     sleeping = database.fetch(text("SELECT n, inet_server_port() FROM locked, pg_sleep(1)"))
     answer = asyncio.ensure_future(sleeping)
     await _until(lambda: _says(replica, f"{OURS_THERE} AND query LIKE '%pg_sleep%' AND state = 'active'"), ["1"])
@@ -260,7 +260,7 @@ async def test_a_statement_that_a_replica_ends_for_what_it_replays_is_answered_e
 
 async def test_a_server_that_follows_nobody_is_no_replica(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
     other = cluster.replicas[0]
-    database = Database(other.url(), replica_urls=[cluster.primary.url()])
+    database = Database(other.url(), DatabaseSettings(database_replica_urls=(cluster.primary.url(),)))
     assert await _port(database) == other.port
     assert [record.message for record in caplog.records] == ["the replica 0 is left out: it follows no other server"]
     await database.close()
@@ -325,7 +325,7 @@ def test_where_the_primary_was_never_seen_the_replica_is_believed(pulse: Heartbe
 )
 def test_replicas_of_another_kind_are_refused(url: str, replica: str, reason: str) -> None:
     with pytest.raises(DatabaseUnavailable, match=reason):
-        Database(url, replica_urls=[replica])
+        Database(url, DatabaseSettings(database_replica_urls=(replica,)))
 
 
 def _urls(proxies: Sequence[Proxy]) -> tuple[str, tuple[str, ...]]:

@@ -12,6 +12,7 @@ from gateway.database.engine import Database
 from gateway.database.migrate import migrate
 from gateway.database.tables import batch_callback_delivery_attempts as attempts
 from gateway.doctor.findings import Finding, Severity
+from gateway.settings import DatabaseSettings
 from tests.support.counted import Books
 from tests.support.existing import Existing, existing_database
 from tests.support.rows import START
@@ -44,7 +45,7 @@ async def test_tables_that_nothing_watches_are_told_with_the_sql_that_has_them_w
     (found,) = [each for each in await examined(existing, own) if each.code == "UNWATCHED"]
     assert found.weight is Severity.INFO
     await existing.run_now(*found.sql)
-    reader = Database(existing.reader, schema=existing.schema)
+    reader = Database(existing.reader, DatabaseSettings(database_schema=existing.schema))
     assert await is_watched(reader) is (reader.dialect == "postgresql")  # the other is opened to be read only
     await reader.close()
 
@@ -54,14 +55,15 @@ async def test_a_row_that_is_deleted_from_watched_tables_of_somebody_else_is_cou
 ) -> None:
     (found,) = [each for each in await examined(existing, own) if each.code == "UNWATCHED"]
     await existing.run_now(*found.sql)
-    reader = Database(existing.reader if existing.schema else existing.url, schema=existing.schema)
+    url = existing.reader if existing.schema else existing.url
+    reader = Database(url, DatabaseSettings(database_schema=existing.schema))
     stored = Database(own)
     books = Books(reader, stored)
     assert await books.counter.lease.acquire()
     await books.counter.complete("0a000000-0000-4000-8000-000000000001")
     asked = "query { callbackStats { attempts } }"
     assert await books.answered(asked, START) == {"attempts": 18}
-    owner = Database(existing.url, schema=existing.schema)
+    owner = Database(existing.url, DatabaseSettings(database_schema=existing.schema))
     async with owner.transaction() as connection:
         await connection.execute(delete(attempts).where(attempts.c.attempt_number == 1))
     assert await books.answered(asked, START) == {"attempts": 12}

@@ -14,6 +14,7 @@ from gateway.database.engine import Database
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import batches
 from gateway.reading.hosts import host_of
+from gateway.settings import DatabaseSettings
 from gateway.writing.derived import event_of
 from tests.support.asking import data
 from tests.support.existing import Existing, existing_database
@@ -122,7 +123,7 @@ def existing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Existin
 
 async def mended(existing: Existing, column: str, values: Sequence[Any], derived: str) -> list[tuple[Any, Any]]:
     """The values of a column, and what the doctor's SQL derives from each."""
-    database = Database(existing.url, schema=existing.schema)
+    database = Database(existing.url, DatabaseSettings(database_schema=existing.schema))
     parent = batch(0)
     made = [delivery(parent, 10_000 + n, **{column: value}) for n, value in enumerate(values)]
     try:
@@ -160,7 +161,7 @@ async def test_sql_derives_the_event_that_the_gateway_derives(existing: Existing
 
 async def test_a_url_finds_its_deliveries_in_tables_that_the_doctor_mended(existing: Existing) -> None:
     await mended(existing, "callback_url", URLS, "callback_host")
-    database = Database(existing.url, schema=existing.schema)
+    database = Database(existing.url, DatabaseSettings(database_schema=existing.schema))
     query = "query ($url: String!) { callbackDeliveries(filter: {callbackUrl: {eq: $url}}) { nodes { callbackUrl } } }"
     secrets = frozenset({"batches:read_secrets"})
     for url in URLS:

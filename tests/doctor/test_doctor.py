@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,10 +19,10 @@ from gateway.doctor.findings import Finding, Severity
 from gateway.doctor.repairs import EVENT_SQL
 from gateway.doctor.server import findings_of_postgres, findings_of_sqlite, of_clock, of_encoding, of_pooler, of_timeout
 from gateway.doctor.tables import affinity
-from gateway.reading.contract import BatchCallbackEvent
 from gateway.reading.hosts import host_of
 from gateway.reading.masking import mask_text
-from gateway.settings import Settings
+from gateway.reading.payload import BatchCallbackEvent
+from gateway.settings import DatabaseSettings, Settings
 from tests.conftest import administer, migrated, postgres_database
 from tests.support.asking import data
 from tests.support.commands import run
@@ -41,22 +43,48 @@ def existing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Existin
         yield made
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def volume(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """40,000 deliveries, analyzed: the URL of a database from which tests take copies."""
+    if request.param == "sqlite":
+        url = f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('volume') / 'volume.db'}"
+        asyncio.run(_filled(url))
+        yield url
+        return
+    request.getfixturevalue("postgres_url")
+    with _postgres_database() as url:
+        asyncio.run(_filled(url))
+        yield url
+
+
+async def _filled(url: str) -> None:
+    await migrated(url)
+    database = Database(url)
+    await fill(database, 20_000)
+    await database.close()
+    if url.startswith("postgres"):  # of which only a copy is examined, when the server has not yet vacuumed it
+        await Existing(url, url, None).run_now("VACUUM (ANALYZE)")
+
+
+@contextmanager
+def _postgres_database(template: str = "template1") -> Iterator[str]:
+    name = f"gateway_test_{uuid4().hex}"
+    asyncio.run(administer(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+    yield postgres_database(name)
+    asyncio.run(administer(f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
 @pytest.fixture
-def large(database_url: str) -> Iterator[Existing]:
+def large(volume: str, tmp_path: Path) -> Iterator[Existing]:
     """40,000 deliveries, analyzed."""
-
-    async def filled() -> None:
-        database = Database(database_url)
-        await fill(database, 20_000)
-        if database.dialect == "postgresql":  # what other tests left behind makes reading a table whole cost more
-            await made.run_now(f"VACUUM (FULL, ANALYZE) {DELIVERIES}")
-        await database.close()
-
-    made = Existing(database_url, database_url, None)
-    asyncio.run(filled())
-    yield made
-    if made.url.startswith("postgres"):  # deleting so many rows takes longer than all the rest
-        asyncio.run(made.run_now("TRUNCATE organizations CASCADE"))
+    name = make_url(volume).database or ""
+    if volume.startswith("sqlite"):
+        shutil.copy(name, tmp_path / "large.db")
+        url = f"sqlite+aiosqlite:///{tmp_path / 'large.db'}"
+        yield Existing(url, url, None)
+        return
+    with _postgres_database(name) as url:
+        yield Existing(url, url, None)
 
 
 @pytest.fixture
@@ -77,14 +105,14 @@ async def examined(existing: Existing, **values: object) -> list[Finding]:
 
 
 async def first_column(existing: Existing, statement: str) -> list[object]:
-    database = Database(existing.url, schema=existing.schema)
+    database = Database(existing.url, DatabaseSettings(database_schema=existing.schema))
     rows = await database.fetch(text(statement))
     await database.close()
     return [row[0] for row in rows]
 
 
 async def two_columns(existing: Existing, statement: str) -> list[tuple[str | None, str | None]]:
-    database = Database(existing.url, schema=existing.schema)
+    database = Database(existing.url, DatabaseSettings(database_schema=existing.schema))
     rows = await database.fetch(text(statement))
     await database.close()
     return [(row[0], row[1]) for row in rows]
@@ -110,11 +138,9 @@ def fresh_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield url
         return
     request.getfixturevalue("postgres_url")
-    name = f"gateway_test_{uuid4().hex}"
-    asyncio.run(administer(f'CREATE DATABASE "{name}"'))
-    asyncio.run(migrated(postgres_database(name)))
-    yield postgres_database(name)
-    asyncio.run(administer(f'DROP DATABASE "{name}" WITH (FORCE)'))
+    with _postgres_database() as url:
+        asyncio.run(migrated(url))
+        yield url
 
 
 async def test_nothing_is_found_where_nothing_is_wrong(fresh_url: str) -> None:
@@ -354,7 +380,7 @@ async def test_types_that_hold_the_same_are_right(postgres_existing: Existing) -
         """UPDATE batches SET metadata = '{"a": [1]}', cost = 1.5, duration_ms = 7""",
     )
     assert await examined(postgres_existing) == []
-    database = Database(postgres_existing.url, schema=postgres_existing.schema)
+    database = Database(postgres_existing.url, DatabaseSettings(database_schema=postgres_existing.schema))
     where = {"metadata": {"path": ["b"], "eq": "c"}}
     asked = """query ($where: BatchFilter) {
       batches(filter: $where) { nodes { id } } all: batches { nodes { metadata cost } }
@@ -519,7 +545,6 @@ async def test_plans_are_those_of_an_organization_that_has_much(large: Existing)
     )
     findings = await examined(large)
     assert "SEQUENTIAL_SCAN" in {found.code for found in findings}
-    await large.run_now(*(sql for found in findings for sql in found.sql))
 
 
 async def test_rows_that_are_sorted_are_found(large: Existing) -> None:
@@ -562,7 +587,7 @@ def test_a_database_that_is_not_there_is_notmigrated(tmp_path: Path) -> None:
 async def test_a_pooler_that_passes_no_schema_on_is_found_and_mended() -> None:
     with postgres_server() as server, pgbouncer(server) as pooler:
         server.sql('CREATE SCHEMA "of the platform"')
-        database = Database(server.url(), schema="of the platform")
+        database = Database(server.url(), DatabaseSettings(database_schema="of the platform"))
         await migrate(database)
         await database.close()
         owner = Existing(server.url(), "", "of the platform")

@@ -12,7 +12,7 @@ from gateway.app import create_app
 from gateway.database.engine import Database
 from gateway.database.migrate import migrate, prepare_database
 from gateway.errors import DatabaseUnavailable, OperatorError, SchemaBehind
-from gateway.settings import Settings
+from gateway.settings import DatabaseSettings, Settings
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key, list_keys
 from tests.cli.test_cli import ask
@@ -61,7 +61,7 @@ async def client(settings: Settings, credential: str) -> AsyncIterator[httpx.Asy
 
 
 async def new_key(url: str, schema: str | None = None) -> str:
-    database = Database(url, schema=schema)
+    database = Database(url, DatabaseSettings(database_schema=schema))
     token = await create_key(database, OURS, "test", [READ])
     await database.close()
     return token
@@ -158,7 +158,7 @@ def test_what_the_role_may_not_read_is_said_in_one_line(postgres_existing: Exist
 
 
 async def test_tables_of_somebody_else_are_not_migrated(existing: Existing) -> None:
-    database = Database(existing.url, schema=existing.schema)
+    database = Database(existing.url, DatabaseSettings(database_schema=existing.schema))
     with pytest.raises(OperatorError, match="somebody else's"):
         await migrate(database)
     await database.close()
@@ -174,4 +174,4 @@ def test_the_demo_is_a_database_of_its_own(tmp_path: Path) -> None:
 
 def test_sqlite_has_no_schemas() -> None:
     with pytest.raises(DatabaseUnavailable, match="GATEWAY_DATABASE_SCHEMA is for PostgreSQL"):
-        Database("sqlite:///any.db", schema="platform")
+        Database("sqlite:///any.db", DatabaseSettings(database_schema="platform"))

@@ -15,15 +15,15 @@ from gateway.errors import (
     TrustedDocumentsUnreadable,
 )
 from gateway.execution.documents import CheckedDocument, Documents, WeightedLru, read_manifest
-from gateway.execution.limits import Limits
 from gateway.schema.query import schema
+from tests.support.unlimited import unlimited_documents
 
 SCHEMA = schema._schema
 TYPENAME = "{ __typename }"
 
 
 def documents(**options: Any) -> Documents:
-    return Documents(SCHEMA, **{"introspection": True, **options})
+    return unlimited_documents(SCHEMA, **options)
 
 
 def sha256(text: str) -> str:
@@ -91,7 +91,7 @@ def test_development_helps_with_mistakes() -> None:
     ],
 )
 def test_production_tells_nothing_about_the_schema(mistake: str) -> None:
-    assert documents(introspection=False).check(mistake).errors == [
+    assert documents(is_open=False).check(mistake).errors == [
         {"message": "The document does not fit the schema.", "extensions": {"code": "GRAPHQL_VALIDATION_FAILED"}}
     ]
 
@@ -100,11 +100,11 @@ def test_production_tells_nothing_about_the_schema(mistake: str) -> None:
     "question", ["{__schema{queryType{name}}}", '{a:__type(name:"Batch"){name}}', "{...{__schema{x}}}"]
 )
 def test_production_does_not_describe_its_schema(question: str) -> None:
-    assert codes(documents(introspection=False).check(question)) == ["INTROSPECTION_DISABLED"]
+    assert codes(documents(is_open=False).check(question)) == ["INTROSPECTION_DISABLED"]
 
 
 def test_only_so_many_errors_are_reported() -> None:
-    checked = documents(limits=Limits(errors=2)).check("{a b c d}")
+    checked = documents(max_errors=2).check("{a b c d}")
     assert codes(checked) == ["GRAPHQL_VALIDATION_FAILED", "GRAPHQL_VALIDATION_FAILED", "ERROR_LIMIT_EXCEEDED"]
     assert checked.errors[-1]["extensions"]["limit"] == 2
 
@@ -112,13 +112,15 @@ def test_only_so_many_errors_are_reported() -> None:
 @pytest.mark.parametrize(
     ("text", "limits", "extensions"),
     [
-        ("{ab}", Limits(length=3), {"code": "LENGTH_LIMIT_EXCEEDED", "limit": 3, "actual": 4}),
-        ("{a b}", Limits(tokens=3), {"code": "TOKEN_LIMIT_EXCEEDED", "limit": 3, "actual": None}),
-        ("{a}#\n#\n#\n#", Limits(tokens=3), {"code": "TOKEN_LIMIT_EXCEEDED", "limit": 3, "actual": 4}),
+        ("{ab}", {"max_document_length": 3}, {"code": "LENGTH_LIMIT_EXCEEDED", "limit": 3, "actual": 4}),
+        ("{a b}", {"max_tokens": 3}, {"code": "TOKEN_LIMIT_EXCEEDED", "limit": 3, "actual": None}),
+        ("{a}#\n#\n#\n#", {"max_tokens": 3}, {"code": "TOKEN_LIMIT_EXCEEDED", "limit": 3, "actual": 4}),
     ],
 )
-def test_texts_are_limited_before_they_are_understood(text: str, limits: Limits, extensions: dict[str, Any]) -> None:
-    (error,) = documents(limits=limits).check(text).errors
+def test_texts_are_limited_before_they_are_understood(
+    text: str, limits: dict[str, int], extensions: dict[str, Any]
+) -> None:
+    (error,) = documents(**limits).check(text).errors
     assert error["extensions"] == extensions
 
 
@@ -183,7 +185,7 @@ def test_trusted_documents_are_found_by_whatever_names_them() -> None:
 
 
 def test_all_but_trusted_documents_can_be_refused() -> None:
-    known = documents(trusted={"1": TYPENAME}, trusted_only=True)
+    known = documents(trusted={"1": TYPENAME}, trusted_documents_only=True)
     assert known.find(None, "1") is known.find(TYPENAME, None)
     for text, hash_ in (("{batch}", None), (None, "2"), ("{batch}", sha256("{batch}"))):
         with pytest.raises(DocumentNotTrusted):

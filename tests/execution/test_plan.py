@@ -7,7 +7,6 @@ import httpx
 import pytest
 
 from gateway.database.engine import Database
-from gateway.execution.documents import Documents
 from gateway.execution.plan.compiler import MOST_PLANS
 from gateway.execution.run import GraphQLRequest, run
 from gateway.schema.context import Context
@@ -16,6 +15,7 @@ from gateway.viewer import READ, Viewer
 from tests.support.asking import DOCUMENTS, NOW
 from tests.support.edge import BATCH, ask, furnished, gateway
 from tests.support.rows import OURS, history, identifier, store
+from tests.support.unlimited import unlimited_documents
 
 NESTED = f'{{ batch(id: "{BATCH}") {{ id callbackDeliveries {{ id attempts {{ id attemptNumber createdAt }} }} }} }}'
 SWITCHES = [f"s{number}" for number in range(5)]
@@ -66,7 +66,7 @@ async def test_production_does_not_tell_how_it_answered(url: str) -> None:
 
 async def test_an_operation_keeps_a_few_plans_and_follows_its_switches_beyond(database: Database) -> None:
     await store(database, history(1))
-    known = Documents(DOCUMENTS.schema, introspection=True)
+    known = unlimited_documents(DOCUMENTS.schema)
     context = Context.of(Viewer(OURS, frozenset({READ}), "test"), database, NOW)
     for number in range(2 ** len(SWITCHES)):
         switched: dict[str, Any] = {name: bool(number >> place & 1) for place, name in enumerate(SWITCHES)}

@@ -19,10 +19,10 @@ from graphql import (
 from gateway.deadline import Deadline
 from gateway.errors import BatchNotFound, MethodNotAllowed
 from gateway.execution.documents import Documents
-from gateway.execution.limits import Limits
 from gateway.execution.run import Answer, GraphQLRequest, Outcome, run
 from gateway.observability import request_id
 from gateway.schema.context import Context
+from tests.support.unlimited import unlimited_documents
 
 SECRET = "postgresql://app:secret@db/app"
 NOBODY = Context(None, None)
@@ -75,7 +75,7 @@ SCHEMA = GraphQLSchema(QUERY, mutation=GraphQLObjectType("Mutation", {"change": 
 
 
 def documents(**options: Any) -> Documents:
-    return Documents(SCHEMA, **{"introspection": True, **options})
+    return unlimited_documents(SCHEMA, **options)
 
 
 async def ask(query: str, known: Documents | None = None, **options: Any) -> Answer:
@@ -131,27 +131,27 @@ async def test_a_value_that_no_scalar_takes_is_not_told_and_logged_in_a_line(cap
     assert record.getMessage() == "a value does not fit its field: request request-8 at ['large']"
 
 
-@pytest.mark.parametrize("introspection", [True, False])
+@pytest.mark.parametrize("is_open", [True, False])
 @pytest.mark.parametrize("value", [None, "x", 1.5, [1, 2], {"a": 1}, 2**40])
-async def test_variables_that_do_not_fit_are_never_executed(value: object, introspection: bool) -> None:
-    known = documents(introspection=introspection)
+async def test_variables_that_do_not_fit_are_never_executed(value: object, is_open: bool) -> None:
+    known = documents(is_open=is_open)
     answer = await ask("query ($n: Int!) {count(of: $n)}", known, variables={"n": value})
     assert answer.outcome is Outcome.INVALID
     (error,) = answer.body["errors"]
     assert error["extensions"] == {"code": "BAD_USER_INPUT"}
-    assert error["message"].startswith("Variable '$n'" if introspection else "The variable $n does not fit its type.")
+    assert error["message"].startswith("Variable '$n'" if is_open else "The variable $n does not fit its type.")
 
 
 async def test_production_does_not_count_what_is_wrong_with_a_variable() -> None:
-    known = documents(introspection=False)
+    known = documents(is_open=False)
     answer = await ask("query ($n: Int!, $m: Int!) {a: count(of: $n) b: count(of: $m)}", known)
     messages = [error["message"] for error in answer.body["errors"]]
     assert messages == ["The variable $n does not fit its type.", "The variable $m does not fit its type."]
 
 
-@pytest.mark.parametrize(("introspection", "message"), [(True, "Argument 'of'"), (False, "An argument does not fit")])
-async def test_arguments_that_only_the_executor_can_judge_are_mistakes(introspection: bool, message: str) -> None:
-    known = documents(introspection=introspection)
+@pytest.mark.parametrize(("is_open", "message"), [(True, "Argument 'of'"), (False, "An argument does not fit")])
+async def test_arguments_that_only_the_executor_can_judge_are_mistakes(is_open: bool, message: str) -> None:
+    known = documents(is_open=is_open)
     answer = await ask("query ($n: Int) {count(of: $n)}", known, variables={"n": None})
     (error,) = answer.body["errors"]
     assert answer.outcome is Outcome.PARTIAL
@@ -160,7 +160,7 @@ async def test_arguments_that_only_the_executor_can_judge_are_mistakes(introspec
 
 
 async def test_only_so_many_failures_are_reported() -> None:
-    answer = await ask("{fails}", documents(limits=Limits(errors=3)))
+    answer = await ask("{fails}", documents(max_errors=3))
     codes = [error["extensions"]["code"] for error in answer.body["errors"]]
     assert codes == ["INTERNAL_ERROR"] * 3 + ["ERROR_LIMIT_EXCEEDED"]
 
@@ -210,6 +210,6 @@ async def test_what_does_not_fit_has_no_data(query: str, outcome: Outcome) -> No
 
 
 async def test_too_many_variables_are_refused_before_they_are_understood() -> None:
-    known = documents(limits=Limits(variable_values=3))
+    known = documents(max_variable_values=3)
     answer = await ask("query ($n: Int!) {count(of: $n)}", known, variables={"n": [1, 2, 3]})
     assert answer.body["errors"][0]["extensions"] == {"code": "VARIABLE_LIMIT_EXCEEDED", "limit": 3, "actual": 4}

@@ -19,7 +19,6 @@ from gateway.errors import (
     Unauthorized,
 )
 from gateway.http.credentials import Credentials
-from gateway.http.tokens import tokens_of
 from gateway.settings import Settings
 from gateway.viewer import READ, Principal, Viewer
 from gateway.writing.api_keys import create_key, list_keys, revoke_key
@@ -114,7 +113,7 @@ def test_write_requires_its_scope() -> None:
 async def test_token_and_key_are_told_apart_by_their_form(database: Database) -> None:
     issuer = Issuer()
     settings = Settings(jwt_public_key=issuer.pem, jwt_issuer=ISSUER, jwt_audience=AUDIENCE)
-    credentials = Credentials(database, tokens_of(settings))
+    credentials = Credentials(database, settings)
     await create_key(database, OURS, "test", [READ], "the-key")
     token = issuer.token(org_id=OURS, scope=READ)
     assert (await credentials.authenticate(token, None)).credential == "jwt:ada"
@@ -125,7 +124,7 @@ async def test_token_and_key_are_told_apart_by_their_form(database: Database) ->
 
 async def test_revoked_key_is_refused_once_what_was_remembered_is_old(database: Database) -> None:
     clock = Clock()
-    credentials = Credentials(database, cache_seconds=15, clock=clock)
+    credentials = Credentials(database, clock=clock)
     await create_key(database, OURS, "test", [READ], "the-key")
     await credentials.authenticate("the-key", None)
     await revoke_key(database, (await list_keys(database))[0].id)
@@ -150,7 +149,7 @@ async def test_credential_is_looked_up_once_a_while(database: Database) -> None:
 async def test_token_is_remembered_no_longer_than_it_is_good(database: Database) -> None:
     issuer, clock = Issuer(), Clock()
     settings = Settings(jwt_public_key=issuer.pem, jwt_issuer=ISSUER, jwt_leeway_seconds=0, jwt_audience=AUDIENCE)
-    credentials = Credentials(database, tokens_of(settings), cache_seconds=15, clock=clock)
+    credentials = Credentials(database, settings, clock=clock)
     token = issuer.token(org_id=OURS, exp=issuer.claims()["iat"] + 10)
     await credentials.authenticate(token, None)
     credentials.tokens = None

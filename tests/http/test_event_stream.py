@@ -16,16 +16,15 @@ from starlette.types import Receive, Scope, Send
 from gateway.database.engine import Database
 from gateway.database.tables import organizations
 from gateway.execution.documents import Documents
-from gateway.execution.limits import Limits
 from gateway.http.credentials import Credentials
 from gateway.http.event_stream import EventStream
-from gateway.http.graphql import GraphQL, Manners
+from gateway.http.graphql import GraphQL
 from gateway.http.middleware import RequestRecorder
-from gateway.http.rate_limit import RateLimiter
 from gateway.observability.record import RequestRecord
 from gateway.observability.recorder import Recorder
 from gateway.reading.questions import OrganizationOf
 from gateway.schema.context import Info
+from gateway.settings import HttpSettings, ObservabilitySettings
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key
 from tests.support.rows import OURS
@@ -91,7 +90,7 @@ class Kept(Recorder):
     """A recorder that keeps the records."""
 
     def __init__(self, seen: Seen) -> None:
-        super().__init__(slow_seconds=60)
+        super().__init__(ObservabilitySettings(access_log=False, slow_seconds=60))
         self.seen = seen
 
     def end(self, record: RequestRecord) -> None:
@@ -122,9 +121,10 @@ class Scene:
 async def scene(database: Database) -> AsyncIterator[Scene]:
     key = await create_key(database, OURS, "a client", [READ, WRITE])
     seen = Seen()
-    documents = Documents(schema_of(seen)._schema, introspection=False, limits=Limits())
-    endpoint = GraphQL(documents, database, Credentials(database), Manners(deadline=5), RateLimiter(0, 0))
-    yield Scene(seen, endpoint, RequestRecorder(endpoint, Kept(seen), 5), key, database)
+    settings = HttpSettings(deadline_seconds=5, rate_limit=0)
+    documents = Documents(schema_of(seen)._schema)
+    endpoint = GraphQL(documents, database, Credentials(database), settings)
+    yield Scene(seen, endpoint, RequestRecorder(endpoint, Kept(seen), settings), key, database)
     seen.go_on.set()
     await endpoint.writes.finish()
 

@@ -4,7 +4,10 @@ import asyncio
 import json
 import re
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, e
 
 from gateway.app import create_app
 from gateway.database.engine import Database
-from gateway.http.explorer import built
+from gateway.http.explorer import explorer_is_bundled
 from gateway.settings import Profile, Settings
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key
@@ -27,15 +30,20 @@ REFUSED = re.compile(r"Failed to load resource: .* 401")  # The browser's own li
 
 
 @pytest.fixture(scope="module")
-def gateway(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+def path(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database's file."""
+    return Path(shutil.copy(sqlite_template, tmp_path_factory.mktemp("explorer") / "gateway.db"))
+
+
+@pytest.fixture(scope="module")
+def gateway(path: Path) -> Iterator[tuple[str, str]]:
     """The address of the explorer of a gateway with a few rows, and a key for it."""
-    if not built():
+    if not explorer_is_bundled():
         lacking("the explorer's bundle is not there: install this package again where npm's registry answers")
-    path = tmp_path_factory.mktemp("explorer") / "gateway.db"
-    shutil.copy(sqlite_template, path)
     url = f"sqlite+aiosqlite:///{path}"
     key = asyncio.run(_filled(url))
-    with serving(create_app(Settings(database_url=url, profile=Profile.DEVELOPMENT))) as address:
+    settings = Settings(database_url=url, profile=Profile.DEVELOPMENT, watch_seconds=0.1)
+    with serving(create_app(settings)) as address:
         yield f"{address}/graphql", key
 
 
@@ -177,6 +185,26 @@ def test_a_typed_header_wins_and_is_not_kept(page: Page, key: str) -> None:
     expect(answer(page)).to_contain_text('"batches"')
     page.wait_for_function("JSON.stringify(localStorage).includes('queries')")
     assert key not in page.evaluate("JSON.stringify(localStorage)")
+
+
+def test_a_subscription_shows_what_changes(signed_in: Page, path: Path) -> None:
+    signed_in.get_by_role("button", name="Ready questions").click()
+    signed_in.get_by_role("menuitem", name="Watch deliveries live").click()
+    with signed_in.expect_websocket() as opened:
+        run(signed_in)
+    opened.value.wait_for_event("framesent", lambda sent: "callbackDeliveries" in str(sent))
+    for number in range(20):  # the first change may come before the gateway has heard who watches
+        with closing(sqlite3.connect(path)) as connection:
+            now = f"{datetime.now(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+            connection.execute("UPDATE batch_callback_deliveries SET status_code = 'live', updated_at = ?", [now])
+            connection.commit()
+        try:
+            expect(answer(signed_in)).to_contain_text('"CHANGED"', timeout=1_000)
+            break
+        except AssertionError:
+            assert number < 19
+    expect(answer(signed_in)).to_contain_text('"live"')
+    signed_in.get_by_role("button", name="Stop query").click()
 
 
 def test_a_ready_question_opens_in_a_new_tab_with_its_variables(signed_in: Page) -> None:

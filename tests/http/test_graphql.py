@@ -18,6 +18,7 @@ from gateway.http.graphql import encode
 from gateway.http.middleware import is_cross_site
 from gateway.http.negotiation import JSON, RESPONSE_JSON, negotiate
 from gateway.http.rate_limit import RateLimiter
+from gateway.settings import HttpSettings
 from gateway.writing.api_keys import create_key
 from tests.support.edge import BATCH, KEY, ask, code, furnished, gateway, settings
 from tests.support.hostile import MALFORMED
@@ -413,7 +414,7 @@ async def test_scripts_of_other_origins_read_only_where_a_setting_lets_them(url:
 
 def test_credentials_are_let_through_at_their_rate() -> None:
     now = 0.0
-    limiter = RateLimiter(rate=2, burst=3, clock=lambda: now)
+    limiter = RateLimiter(HttpSettings(rate_limit=2, rate_limit_burst=3), clock=lambda: now)
     for _ in range(3):
         limiter.admit("a")
     limiter.admit("b")
@@ -429,13 +430,13 @@ def test_credentials_are_let_through_at_their_rate() -> None:
 
 
 def test_no_rate_is_no_limit_and_idle_credentials_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    free = RateLimiter(rate=0, burst=1)
+    free = RateLimiter(HttpSettings(rate_limit=0, rate_limit_burst=1))
     for _ in range(100):
         free.admit("a")
         free.charge("a", 100)
     monkeypatch.setattr("gateway.http.rate_limit.BUCKETS_REMEMBERED", 10)
     now = 0.0
-    limiter = RateLimiter(rate=1, burst=1, clock=lambda: now)
+    limiter = RateLimiter(HttpSettings(rate_limit=1, rate_limit_burst=1), clock=lambda: now)
     for number in range(100):
         now += 1
         limiter.admit(str(number))

@@ -5,6 +5,7 @@ import pytest
 from gateway.errors import RateLimited
 from gateway.http import rate_limit
 from gateway.http.rate_limit import RateLimiter
+from gateway.settings import HttpSettings
 
 
 class Clock:
@@ -29,7 +30,7 @@ def admitted(limiter: RateLimiter, credential: str) -> int:
 
 def test_a_burst_passes_and_then_as_many_as_come_back() -> None:
     clock = Clock()
-    limiter = RateLimiter(rate=2, burst=5, clock=clock)
+    limiter = RateLimiter(HttpSettings(rate_limit=2, rate_limit_burst=5), clock=clock)
     assert admitted(limiter, "ada") == 5
     clock.now += 1.5
     assert admitted(limiter, "ada") == 3
@@ -38,13 +39,13 @@ def test_a_burst_passes_and_then_as_many_as_come_back() -> None:
 
 
 def test_credentials_do_not_share_a_bucket() -> None:
-    limiter = RateLimiter(rate=1, burst=2, clock=Clock())
+    limiter = RateLimiter(HttpSettings(rate_limit=1, rate_limit_burst=2), clock=Clock())
     assert admitted(limiter, "ada") == admitted(limiter, "bob") == 2
 
 
 def test_a_refusal_says_when_to_come_back() -> None:
     clock = Clock()
-    limiter = RateLimiter(rate=0.5, burst=1, clock=clock)
+    limiter = RateLimiter(HttpSettings(rate_limit=0.5, rate_limit_burst=1), clock=clock)
     limiter.admit("ada")
     with pytest.raises(RateLimited, match="try again in 2 s"):
         limiter.admit("ada")
@@ -54,7 +55,7 @@ def test_a_refusal_says_when_to_come_back() -> None:
 
 def test_what_a_request_cost_beyond_one_is_waited_for() -> None:
     clock = Clock()
-    limiter = RateLimiter(rate=1, burst=3, clock=clock)
+    limiter = RateLimiter(HttpSettings(rate_limit=1, rate_limit_burst=3), clock=clock)
     limiter.admit("ada")
     limiter.charge("ada", 4)
     clock.now += 2
@@ -64,7 +65,7 @@ def test_what_a_request_cost_beyond_one_is_waited_for() -> None:
 
 
 def test_no_rate_is_no_limit() -> None:
-    limiter = RateLimiter(rate=0, burst=1, clock=Clock())
+    limiter = RateLimiter(HttpSettings(rate_limit=0, rate_limit_burst=1), clock=Clock())
     limiter.charge("ada", 1000)
     assert admitted(limiter, "ada") == 100
 
@@ -72,7 +73,7 @@ def test_no_rate_is_no_limit() -> None:
 def test_full_buckets_are_forgotten_and_others_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limit, "BUCKETS_REMEMBERED", 2)
     clock = Clock()
-    limiter = RateLimiter(rate=1, burst=10, clock=clock)
+    limiter = RateLimiter(HttpSettings(rate_limit=1, rate_limit_burst=10), clock=clock)
     limiter.charge("ada", 100)
     limiter.admit("bob")
     clock.now += 5

@@ -10,7 +10,7 @@ from websockets.exceptions import InvalidStatus
 from gateway.settings import Profile, Settings
 from gateway.viewer import READ
 from tests.support.edge import BATCH, KEY, furnished
-from tests.support.live import Socket, websocket
+from tests.support.live import Socket, access_lines, websocket
 from tests.support.serving import gateway_here
 
 pytestmark = pytest.mark.anyio
@@ -109,6 +109,13 @@ async def test_the_handshake_may_carry_the_credential(port: int) -> None:
         await socket.begin(None)
         await socket.subscribe("1", QUERY)
         assert await socket.hear() == {"id": "1", "type": "next", "payload": ANSWER}
+
+
+async def test_a_mutation_asks_the_platform_as_over_http(begun: Socket) -> None:
+    again = f'mutation {{ redeliverCallback(input: {{batchId: "{BATCH}"}}) {{ __typename }} }}'
+    await begun.subscribe("1", again)
+    (error,) = (await begun.hear())["payload"]["errors"]
+    assert error["extensions"]["code"] == "PERMISSION_DENIED"
 
 
 @pytest.mark.parametrize(
@@ -236,16 +243,19 @@ async def test_a_browser_may_come_from_trusted_sites(port: int, headers: dict[st
     assert refused.value.response.status_code == 403
 
 
-async def test_each_operation_is_a_line_in_the_log(begun: Socket, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, "access"):
-        await begun.subscribe("1", "query Named { viewer { scopes } }")
-        await begun.hear()
-        await begun.hear()
-        await begun.subscribe("2", "{ nothing }")
-        await begun.hear()
-        await begun.say(type="ping")
-        await begun.hear()
-    lines = [vars(record) for record in caplog.records if record.name == "access"]
+async def test_each_operation_is_a_line_in_the_log(
+    url: str, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "access")
+    settings = Settings(database_url=url, profile=Profile.PRODUCTION, drain_seconds=0)
+    async with gateway_here(settings) as port, websocket(port) as socket:
+        await socket.begin(KEY)
+        await socket.subscribe("1", "query Named { viewer { scopes } }")
+        await socket.hear()
+        await socket.hear()
+        await socket.subscribe("2", "{ nothing }")
+        await socket.hear()
+    lines = access_lines(capsys.readouterr().err)
     assert [(line["method"], line["operation"], line["code"]) for line in lines] == [
         ("WEBSOCKET", "Named", "OK"),
         ("WEBSOCKET", "", "GRAPHQL_VALIDATION_FAILED"),

@@ -19,6 +19,7 @@ from gateway.observability.logs import Json, TextFormatter
 from gateway.observability.record import exchange
 from gateway.observability.recorder import Recorder
 from gateway.observability.request_log import HELD_LINES
+from gateway.settings import ObservabilitySettings
 from tests.support.asking import DOCUMENTS
 from tests.support.edge import BATCH, KEY, ask, furnished
 from tests.support.edge import gateway as gateway_with
@@ -207,7 +208,7 @@ async def test_a_slow_operation_is_a_warning_with_its_document(url: str, written
 
 @pytest.mark.parametrize(("answered_after", "lines"), [(4.0, 0), (6.0, 1)])
 def test_a_client_that_takes_long_to_read_makes_nothing_slow(written: Lines, answered_after: float, lines: int) -> None:
-    recorder = Recorder(slow_seconds=5)
+    recorder = Recorder(ObservabilitySettings(access_log=False, slow_seconds=5))
     record = recorder.begin("GET", f"/v1/batches/{BATCH}/callback", ())
     record.started -= 10
     record.begun = record.started + answered_after

@@ -19,7 +19,7 @@ from gateway.execution.documents import Documents
 from gateway.execution.run import GraphQLRequest, run
 from gateway.schema.context import Context
 from gateway.schema.query import schema
-from gateway.settings import Profile, Settings
+from gateway.settings import DocumentSettings, Profile, Settings
 from gateway.viewer import READ, Viewer
 from tests.support.asking import NOW, statements
 from tests.support.edge import furnished
@@ -96,15 +96,16 @@ async def test_browsers_find_the_page_at_the_root_in_development_and_where_a_set
                 "explorer": "/graphql" if "profile" in settings else None,
                 "apiKey": "",
             }
-    for settings in ({}, {"profile": Profile.DEVELOPMENT, "page": False}):
-        async with served(url, **settings) as client:
+    hidden: tuple[dict[str, Any], ...] = ({}, {"profile": Profile.DEVELOPMENT, "page": False})
+    for without in hidden:
+        async with served(url, **without) as client:
             assert (await client.get("/", headers={"Accept": "text/html"})).status_code == 404
             assert (await client.get("/page/page-AAAAAAAA.js")).status_code == 404
 
 
 @pytest.mark.usefixtures("dist")
 def test_the_page_has_no_inline_script_or_style_and_may_ask_nobody_else() -> None:
-    answer = page.page(page.PageConfig(api_key="</script><script>alert(1)//"))
+    answer = page.page_html(page.PageConfig(api_key="</script><script>alert(1)//"))
     policy = answer.headers["content-security-policy"]
     html = bytes(answer.body).decode()
     assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';")
@@ -135,12 +136,8 @@ async def test_its_documents_are_trusted_by_themselves_and_no_others(url: str, t
     async with served(url, page=True, **settings) as client:
         assert await codes(client, {"documentId": "0" * 64}) == ["UNAUTHORIZED"]
     for shown, expected in ((True, None), (False, "DOCUMENT_NOT_TRUSTED")):
-        documents = Documents(
-            schema._schema,
-            introspection=False,
-            trusted=page.documents() if shown else {},
-            trusted_only=True,
-        )
+        trusted = page.documents() if shown else {}
+        documents = Documents(schema._schema, DocumentSettings(trusted_documents_only=True), trusted)
         for name in VARIABLES:
             hash_ = hashlib.sha256(text(name).encode()).hexdigest()
             assert refusal(documents, hash_) == expected
@@ -164,7 +161,7 @@ def test_every_document_is_counted_below() -> None:
 async def test_a_document_is_planned_at_a_constant_number_of_statements(
     database: Database, name: str, variables: dict[str, Any]
 ) -> None:
-    documents = Documents(schema._schema, introspection=False)
+    documents = Documents(schema._schema)
     counts = []
     for count in (1, 10, 100):
         await replace(database, history(count))
@@ -181,7 +178,7 @@ async def test_the_first_view_is_sixteen_statements_and_one_more_for_each_facet_
     database: Database,
 ) -> None:
     await replace(database, history(3))
-    documents, counted = Documents(schema._schema, introspection=False), []
+    documents, counted = Documents(schema._schema), []
     for variables in (FIRST_VIEW | NONE_CHOSEN, FIRST_VIEW | ALL_CHOSEN):
         with statements(database) as seen:
             context = Context.of(Viewer(OURS, frozenset({READ}), "test"), database, NOW)

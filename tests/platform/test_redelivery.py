@@ -1,8 +1,10 @@
 """One callback delivered again: every answer of a platform that behaves and misbehaves, over real sockets."""
 
+import asyncio
 import json
 import logging
 import socket
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,8 +15,9 @@ from gateway.database.engine import Database
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import batches
 from gateway.observability.logs import Json
-from gateway.viewer import READ
+from gateway.viewer import READ, REDELIVER
 from tests.support.acting import acting, ended
+from tests.support.issuer import AUDIENCE, ISSUER, Issuer
 from tests.support.platform import REFUSALS, TAKEN, UNTAKEN, platform_over
 from tests.support.rows import OURS, THEIRS, batch, identifier, store
 
@@ -209,7 +212,7 @@ async def test_the_audit_log_says_who_and_what_and_no_secret(
         await again(client)
         key = client.headers["authorization"].removeprefix("Bearer ")
         metrics = (await client.get("/metrics")).text
-    begun, done = [json.loads(Json().format(record)) for record in caplog.records if record.name == "audit"]
+    begun, done = audited(caplog)
     assert (begun["message"], done["message"]) == ("redelivery begun", "redelivery")
     assert (done["batch"], done["organization"], done["outcome"]) == (BATCH, OURS, "MADE")
     assert done["credential"] == begun["credential"]
@@ -224,7 +227,7 @@ async def test_who_may_not_is_a_line_of_the_audit_log(
     caplog.set_level(logging.INFO, "audit")
     async with acting(database, database_url, None, scopes=(READ,)) as client:
         await refused(client)
-    (line,) = [json.loads(Json().format(record)) for record in caplog.records if record.name == "audit"]
+    (line,) = audited(caplog)
     assert (line["message"], line["outcome"]) == ("redelivery denied", "PERMISSION_DENIED")
 
 
@@ -236,3 +239,64 @@ async def test_nothing_is_written_by_the_gateway(database: Database, database_ur
     ):
         await again(client)
     assert len(await database.fetch(select(deliveries.c.id))) == 1
+
+
+async def test_who_acts_for_another_may_only_read(
+    database: Database, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await store(database, ended())
+    caplog.set_level(logging.INFO, "audit")
+    issuer = Issuer()
+    tokens: dict[str, Any] = {"jwt_public_key": issuer.pem, "jwt_issuer": ISSUER, "jwt_audience": AUDIENCE}
+    claims = {"org_id": OURS, "scope": f"{READ} {REDELIVER}"}
+    async with (
+        platform_over(database) as platform,
+        acting(database, database_url, platform.url, **tokens) as client,
+    ):
+        client.headers["authorization"] = f"Bearer {issuer.token(**claims, act={'sub': 'support'})}"
+        assert await refused(client) == "IMPERSONATION_READ_ONLY"
+        over_rest = await client.post(f"/v1/batches/{BATCH}/callback-redeliveries")
+        assert (over_rest.status_code, over_rest.json()["code"]) == (403, "IMPERSONATION_READ_ONLY")
+        assert platform.seen == []
+        client.headers["authorization"] = f"Bearer {issuer.token(**claims)}"
+        assert (await again(client))["__typename"] == "RedeliveryMade"
+    assert {line["outcome"] for line in audited(caplog) if line["message"] == "redelivery denied"} == {
+        "IMPERSONATION_READ_ONLY"
+    }
+
+
+async def test_only_trusted_documents_ask_where_others_are_refused(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    manifest = tmp_path / "persisted.json"
+    manifest.write_text("{}")
+    trusted: dict[str, Any] = {"trusted_documents": manifest, "trusted_documents_only": True}
+    async with (
+        platform_over(database) as platform,
+        acting(database, database_url, platform.url, **trusted) as client,
+    ):
+        assert await refused(client) == "DOCUMENT_NOT_TRUSTED"
+    assert platform.seen == []
+
+
+@pytest.mark.parametrize("face", ["graphql", "rest"])
+async def test_a_client_that_leaves_stops_nothing(
+    database: Database, database_url: str, caplog: pytest.LogCaptureFixture, face: str
+) -> None:
+    await store(database, ended())
+    caplog.set_level(logging.INFO, "audit")
+    async with platform_over(database) as platform:
+        platform.go_on.clear()
+        async with acting(database, database_url, platform.url, platform_answer_seconds=30) as client:
+            work = client.post(f"/v1/batches/{BATCH}/callback-redeliveries") if face == "rest" else again(client)
+            asking = asyncio.ensure_future(work)
+            await platform.arrived.acquire()
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+            platform.go_on.set()
+    assert [line["outcome"] for line in audited(caplog) if line["message"] == "redelivery"] == ["MADE"]
+
+
+def audited(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    """The lines of the audit log."""
+    return [json.loads(Json().format(record)) for record in caplog.records if record.name == "audit"]

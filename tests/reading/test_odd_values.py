@@ -12,7 +12,6 @@ from gateway.database.engine import Database
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import batch_callback_delivery_attempts as attempts
 from gateway.database.tables import batches
-from gateway.execution.documents import Documents
 from gateway.execution.run import GraphQLRequest, run
 from gateway.reading.exporting import export_lines
 from gateway.reading.reader import Reader
@@ -21,6 +20,7 @@ from tests.support.asking import ask, data
 from tests.support.differential import context
 from tests.support.pages import history_pages
 from tests.support.rows import OURS, attempt, batch, delivery, identifier, store
+from tests.support.unlimited import unlimited_documents
 
 FIRST, LAST = "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"
 BATCH, DELIVERY, ATTEMPT = batches.name, deliveries.name, attempts.name
@@ -153,7 +153,7 @@ async def test_a_value_that_cannot_be_read_spoils_its_own_place(database: Databa
     await damage(database, case)
     for plans in (True, False):
         request = GraphQLRequest(QUERY)
-        documents = Documents(schema._schema, introspection=False)
+        documents = unlimited_documents(schema._schema, is_open=False)
         content = (await run(request, documents, context(database, secrets=False), plans=plans)).body
         there = {json.dumps(value) for value in found(content, table, column)}
         assert json.dumps(shown) in there or isinstance(shown, dict)

@@ -142,7 +142,7 @@ async def test_body_that_cannot_be_read_is_echoed_without_payload(
     odd, fine = answers[0].json()
     assert (odd["payload"], odd["payload_bytes"]) == (None, stored.decode(errors="replace"))
     assert fine["payload"]["status"] == "succeeded"
-    assert [record.levelname for record in caplog.records if record.name == "gateway.reading.contract"] == ["WARNING"]
+    assert [record.levelname for record in caplog.records if record.name == "gateway.reading.payload"] == ["WARNING"]
 
 
 @pytest.mark.parametrize(("stored", "served"), NUMBERS.items(), ids=[number[:40] for number in NUMBERS])

@@ -53,17 +53,30 @@ def test_schemathesis_finds_nothing(
     gateway: tuple[str, SampleHistory], configuration: str, examples: int, tmp_path: Path
 ) -> None:
     address, sample = gateway
-    file = tmp_path / "schemathesis.toml"
-    file.write_text(configuration.format(organization=sample.organization_id, batch=sample.batch_id), encoding="utf-8")
+    configured = configuration.format(organization=sample.organization_id, batch=sample.batch_id)
+    search(address, configured, tmp_path, "--include-path-regex=^/v1/", "--checks=all", f"--max-examples={examples}")
+
+
+def test_exports_answer_whatever_their_parameters_hold_as_documented(
+    gateway: tuple[str, SampleHistory], tmp_path: Path
+) -> None:
+    told = "not_a_server_error,status_code_conformance"
+    search(gateway[0], "", tmp_path, "--include-path-regex=^/exports/", f"--checks={told}", "--max-examples=4")
+
+
+def search(address: str, configuration: str, folder: Path, *options: str) -> None:
+    """Let schemathesis ask what the document allows, and more."""
+    file = folder / "schemathesis.toml"
+    file.write_text(configuration, encoding="utf-8")
     command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(file), "run"]
-    options = ["--checks=all", f"--max-examples={examples}", "--generation-deterministic", "--no-color"]
+    options = (*options, "--generation-deterministic", "--no-color")
     document = f"{address}/api/openapi.public.json"
     done = subprocess.run(
         [*command, document, f"--header=Authorization: Bearer {KEY}", *options],
         capture_output=True,
         text=True,
         check=False,
-        cwd=tmp_path,
+        cwd=folder,
     )
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout

@@ -8,15 +8,15 @@ from typing import Any
 from sqlalchemy import event
 
 from gateway.database.engine import Database
-from gateway.execution.documents import Documents
 from gateway.execution.run import GraphQLRequest, run
 from gateway.schema.context import Context
 from gateway.schema.query import schema
 from gateway.viewer import READ, Viewer
 from tests.support.rows import OURS, START
+from tests.support.unlimited import unlimited_documents
 
 NOW = START + timedelta(hours=5)
-DOCUMENTS = Documents(schema._schema, introspection=True)
+DOCUMENTS = unlimited_documents(schema._schema)
 
 
 async def ask(

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, make_url, text
 from gateway.database.engine import Database
 from gateway.database.required import COUNTS
 from gateway.database.tables import api_keys, metadata
-from gateway.settings import Profile, Settings
+from gateway.settings import DatabaseSettings, Profile, Settings
 from tests.conftest import administer, postgres_database
 from tests.support.rows import history, store
 from tests.support.servers import KEPT
@@ -60,7 +60,7 @@ class Existing:
 
     async def run_now(self, *statements: str) -> None:
         """The same for tests that are coroutines."""
-        database = Database(self.url, schema=self.schema)
+        database = Database(self.url, DatabaseSettings(database_schema=self.schema))
         async with database.engine.connect() as connection:
             own = await connection.execution_options(isolation_level="AUTOCOMMIT")
             for statement in statements:
@@ -109,7 +109,7 @@ def _template(engine: str, keys: bool) -> str:
 
 
 async def _make(url: str, schema: str | None, keys: bool) -> None:
-    database = Database(url, schema=schema)
+    database = Database(url, DatabaseSettings(database_schema=schema))
     own = {*COUNTS, *(() if keys else (api_keys,))}
     tables = [table for table in metadata.sorted_tables if table not in own]
 

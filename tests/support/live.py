@@ -54,6 +54,12 @@ async def add_attempt(database: Database, of: dict[str, Any], number: int, **val
     return row
 
 
+def access_lines(stderr: str) -> list[dict[str, Any]]:
+    """The lines about GraphQL requests in what was written to stderr; the last ones come when the gateway stops."""
+    lines = [json.loads(line) for line in stderr.splitlines() if line.startswith("{")]
+    return [line for line in lines if line["logger"] == "access" and line["path"] == "/graphql"]
+
+
 @dataclass
 class Told:
     """What an event stream says: its head, and its events, which `next` waits for."""

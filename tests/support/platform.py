@@ -70,6 +70,7 @@ class TestPlatform:
         self.go_on = asyncio.Event()
         self.go_on.set()
         self._database = database
+        self._writing = asyncio.Lock()  # SQLite has one writer at a time
         self._under_way = 0
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -99,7 +100,7 @@ class TestPlatform:
             "next_attempt_at": now,
         }
         try:
-            async with self._database.transaction() as connection:
+            async with self._writing, self._database.transaction() as connection:
                 await connection.execute(insert(deliveries), row)
         except IntegrityError:
             return None

@@ -47,7 +47,6 @@ from graphql import (
 from gateway.database.engine import Database
 from gateway.database.migrate import migrate
 from gateway.execution.documents import Documents
-from gateway.execution.limits import Limits
 from gateway.execution.run import GraphQLRequest
 from gateway.schema.query import schema
 from tests.conftest import administer, postgres_database
@@ -55,6 +54,7 @@ from tests.support.differential import Tally, compare, context, ordinary, silenc
 from tests.support.random_inputs import WRONG_VALUES, Inputs, Listed, Name, Pools, Variable, literal
 from tests.support.random_rows import World, worlds
 from tests.support.rows import OURS, THEIRS
+from tests.support.unlimited import unlimited_documents
 
 SCHEMA: GraphQLSchema = schema._schema
 FAULTY = 0.2  # of the documents hold something that may be wrong
@@ -529,12 +529,12 @@ async def ask_everywhere(
     database: Database, count: int, seed: int, tally: Tally, tell: Callable[[str], None] = lambda _: None
 ) -> AsyncIterator[Difference]:
     """Ask both paths so many documents over all worlds of a database, by turns as in development and in production."""
-    manners = [Documents(SCHEMA, introspection=open_, limits=Limits(errors=10_000)) for open_ in (True, False)]
+    gateways = [unlimited_documents(SCHEMA, is_open=is_open, max_errors=10_000) for is_open in (True, False)]
     everywhere = worlds(database.dialect)
     for number, world in enumerate(everywhere):
         started, before = time.perf_counter(), tally.asked
         share = count * (number + 1) // len(everywhere) - count * number // len(everywhere)
-        async for difference in ask_over(world, database, manners[number % 2], share, seed, tally):
+        async for difference in ask_over(world, database, gateways[number % 2], share, seed, tally):
             yield difference
         asked, spent = tally.asked - before, time.perf_counter() - started
         tell(f"{database.dialect} {world.name}: {asked:,} asked of both paths, {asked / spent:,.0f} a second; {tally}")

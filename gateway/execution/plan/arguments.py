@@ -12,9 +12,9 @@ from graphql import (
     VariableNode,
     get_argument_values,
 )
-from graphql.execution.values import VariableValues
 from strawberry.types.field import StrawberryField
 
+from gateway.schema.graphql_core_internals import VariableValues
 from gateway.schema.query import schema
 from gateway.schema.strawberry_internals import converted
 

@@ -18,13 +18,13 @@ from graphql import (
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLSchema,
+    NameNode,
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
     get_named_type,
     is_leaf_type,
 )
-from graphql.execution.values import VariableValues
 
 from gateway.execution.documents import Operation
 from gateway.execution.plan.arguments import Arguments
@@ -60,6 +60,7 @@ from gateway.reading.previews import Wanted
 from gateway.schema.connections import EdgeNode, PageEdges, PageNodes, PagePlace, Paginated
 from gateway.schema.context import Context
 from gateway.schema.fields import Column, Derived, Masked, Previewed, QuestionSource, Source, source_of
+from gateway.schema.graphql_core_internals import VariableValues
 from gateway.schema.nodes import NODES, LoadedNodes
 from gateway.schema.query import SCHEMA
 from gateway.schema.selection import selected_fields, selection_sets
@@ -113,6 +114,14 @@ def compile_plan(
     except Exception as odd:  # noqa: BLE001 - the ordinary executor knows what to say of it
         logger.debug("no plan: %r", odd)
         return None
+
+
+def selection_of(type_: GraphQLObjectType, names: Sequence[str]) -> Selection:
+    """What is selected of a type by the names of its fields alone. Raises `Unplannable`."""
+    nodes = tuple(FieldNode(name=NameNode(value=name)) for name in names)
+    no_variables = VariableValues(sources={}, coerced={})
+    compiler = _Compiler(DocumentNode(definitions=()), no_variables)
+    return compiler.selection(type_, [SelectionSetNode(selections=nodes)])
 
 
 class Occurrence(NamedTuple):

@@ -12,7 +12,6 @@ from types import NoneType
 from typing import Any, cast
 
 import msgspec
-from graphql.execution.values import VariableValues
 
 from gateway.execution.plan.arguments import Arguments
 from gateway.execution.plan.batches import ColumnBatch, DictBatch, ObjectBatch, RowBatch
@@ -23,6 +22,7 @@ from gateway.reading.questions import NodeById, RowById, RowsOf
 from gateway.reading.reader import Reader
 from gateway.schema.context import Context
 from gateway.schema.fields import Derived, Previewed, QuestionSource, Source
+from gateway.schema.graphql_core_internals import VariableValues
 from gateway.schema.inputs import canonical_ids, preview_size
 from gateway.schema.nodes import NODES, Node
 from gateway.schema.scalars import canonical_id
@@ -98,6 +98,10 @@ class Selection:
             return self._columns
         variables = request.variables
         return self._columns.union(*(source.columns(arguments.of(variables)) for source, arguments in self._varying))
+
+    def made(self, columns: Sequence[Values]) -> list[Any]:
+        """Objects of the fields' values, column by column, ready to be written as JSON."""
+        return list(map(self._make, *columns))
 
     async def objects(self, batch: ColumnBatch, request: RequestInfo) -> Sequence[Any]:
         """An object for each of the batch, ready to be written as JSON."""

@@ -114,7 +114,7 @@ def assets(folder: Path | None = None) -> Assets:
     return Assets(directory=folder or DIST, check_dir=False)
 
 
-def built() -> bool:
+def explorer_is_bundled() -> bool:
     """Whether the offline bundle is there."""
     return (DIST / "manifest.json").is_file()
 
@@ -156,7 +156,7 @@ def read_question(path: Path) -> GalleryQuestion:
 def page(config: ExplorerConfig | None = None) -> HTMLResponse:
     """The explorer's page: the offline one, or without a bundle Strawberry's, which needs internet."""
     config = config or ExplorerConfig()
-    return offline_page(config) if built() else cdn_page(config)
+    return offline_page(config) if explorer_is_bundled() else cdn_page(config)
 
 
 def offline_page(config: ExplorerConfig) -> HTMLResponse:

@@ -3,8 +3,9 @@ import { createGraphiQLFetcher } from "@graphiql/toolkit";
 const JSON_TYPE = /[/+]json\b|^multipart\/mixed\b/i;
 
 /**
- * GraphiQL's fetcher, with the bar's key and organization on every request. A header typed into the headers editor wins
- * over the bar. `onAnswer` gets the status of each answer, or null where there was none.
+ * GraphiQL's fetcher, with the bar's key and organization on every request, and in the first message of a WebSocket for
+ * a subscription. A header typed into the headers editor wins over the bar. `onAnswer` gets the status of each answer, or
+ * null where there was none.
  */
 export function createFetcher({ url, apiKey, organization, onAnswer }) {
   async function send(address, init) {
@@ -25,7 +26,13 @@ export function createFetcher({ url, apiKey, organization, onAnswer }) {
     onAnswer(response.status);
     return JSON_TYPE.test(response.headers.get("Content-Type") ?? "") ? response : unreadable(response);
   }
-  return createGraphiQLFetcher({ url, fetch: send });
+  const subscriptionUrl = new URL(url, location.href);
+  subscriptionUrl.protocol = subscriptionUrl.protocol.replace("http", "ws");
+  const wsConnectionParams = {
+    ...(apiKey && { Authorization: `Bearer ${apiKey}` }),
+    ...(organization && { "X-Organization-Id": organization }),
+  };
+  return createGraphiQLFetcher({ url, fetch: send, subscriptionUrl: subscriptionUrl.href, wsConnectionParams });
 }
 
 /** A proxy's HTML page would end in a JSON parser's complaint; the status says more. */

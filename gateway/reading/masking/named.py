@@ -31,7 +31,7 @@ from gateway.reading.masking.values import (
     unpunctuated,
 )
 
-LONGEST_NAME = 100  # characters of a name before and after the word that makes it a credential's
+LONGEST_REST_OF_NAME = 100  # characters of a name before and after the word that makes it a credential's
 NAME_LETTERS = re.compile(r"[\w.%-]*+")
 # Percent-encoded, what is no part of a name: quotes, separators, brackets.
 ENCODED_MARK = re.compile(r"%(?:25)*(?:2[0-9A-CFac-f]|3[A-Fa-f]|5[BDbd]|7[BDbd])")
@@ -142,8 +142,8 @@ Found = Sequence[Replacement] | None
 
 def named(text: str, start: int, end: int, in_url: bool = False) -> Iterator[Replacement]:
     """Mask the value that a name in this text has, where a credential's word in it stands from `start` to `end`."""
-    begin = start - NAME_LETTERS.match(text[max(0, start - LONGEST_NAME) : start][::-1]).end()  # type: ignore[union-attr]
-    end = NAME_LETTERS.match(text, end, end + LONGEST_NAME).end()  # type: ignore[union-attr]
+    begin = start - NAME_LETTERS.match(text[max(0, start - LONGEST_REST_OF_NAME) : start][::-1]).end()  # type: ignore[union-attr]
+    end = NAME_LETTERS.match(text, end, end + LONGEST_REST_OF_NAME).end()  # type: ignore[union-attr]
     name = text[begin:end]
     if "%" in name:
         marks = [mark.span() for mark in ENCODED_MARK.finditer(name)]
@@ -296,7 +296,7 @@ def _is_shown(text: str, begin: int, name: str, value: str) -> bool:
     near = text[max(0, begin - 20) : begin]
     if WORD_OR_MARK.fullmatch(value) and ODD_NAMES.search(near):
         return True
-    if name.lower() not in {"key", "keys"} or len(value) > LONGEST_NAME:
+    if name.lower() not in {"key", "keys"} or len(value) > LONGEST_REST_OF_NAME:
         return False
     names = is_credential(value) and not looks_secret(value)
     return (finds(value) and not near.lower().endswith(("api ", "api-"))) or (

@@ -25,7 +25,7 @@ DEEPEST = 2  # URLs in URLs; what is deeper counts as a secret
 # What follows a URL's scheme, slashes escaped or not, or a path that stands by itself.
 LOCATION = re.compile(r"""\\*+/(?:[^\s"'`<>\\]|\\++(?=/)|\\++u0026)*+""")
 URL_START = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*+:)?(?=//)")
-PARTS = re.compile(r"(\\*/\\*/)([^/?#\\\s]*+)(.*)", re.DOTALL)
+AUTHORITY = re.compile(r"(\\*/\\*/)([^/?#\\\s]*+)(.*)", re.DOTALL)
 AUTHORITY = re.compile(r"(.*@)?([\w.~%-]*|\[[0-9A-Fa-f:.]+\])(:\d{0,5})?")
 # Where a text ends, this may be a user without the `@` after it.
 PERHAPS_USER = re.compile(r"(?!localhost)[\w~%-]{6,}")
@@ -125,7 +125,7 @@ def _mask_location(location: str, cut: bool = False, depth: int = 0) -> str:
 
 
 def _parts(location: str) -> tuple[str, str, str]:
-    parts: tuple[str, str, str] = PARTS.findall(location)[0]
+    parts: tuple[str, str, str] = AUTHORITY.findall(location)[0]
     return parts
 
 

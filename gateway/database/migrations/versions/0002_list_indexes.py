@@ -10,10 +10,11 @@ BATCHES = "batches"
 DELIVERIES = "batch_callback_deliveries"
 ATTEMPTS = "batch_callback_delivery_attempts"
 GREATEST_TIME = "9999-12-31T00:00:00.000000Z"
+TIMES = {"postgresql": f"TIMESTAMPTZ '{GREATEST_TIME}'", "sqlite": f"'{GREATEST_TIME}'"}
 
 
 def upgrade() -> None:
-    time = f"TIMESTAMPTZ '{GREATEST_TIME}'" if op.get_bind().dialect.name == "postgresql" else f"'{GREATEST_TIME}'"
+    time = TIMES[op.get_bind().dialect.name]
     for name, table, columns, where in indexes(time):
         condition = sa.text(where) if where else None
         op.create_index(name, table, columns, sqlite_where=condition, postgresql_where=condition)

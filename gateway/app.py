@@ -23,7 +23,7 @@ from gateway.counting.counter import counting
 from gateway.database.engine import Database
 from gateway.database.migrate import prepare_database
 from gateway.database.replicas import Replicas
-from gateway.database.required import COUNTS, KEYS, missing
+from gateway.database.required import COUNTED_TABLES, KEYS, missing
 from gateway.database.tables import batch_callback_deliveries
 from gateway.errors import DatabaseUnavailable, SchemaBehind, TelemetryMissing, UnsafeSettings
 from gateway.execution.documents import PARSE_FAILED, VALIDATION_FAILED, Documents, read_manifest
@@ -108,7 +108,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     credentials = Credentials(keys, settings)
     legacy_use = UsageReport(recorder.metrics)
     explorer = Explorer()
-    page = DeliveriesPage(PageConfig(explorer=GRAPHQL if settings.is_development else None))
+    page = DeliveriesPage(page_config(settings))
     platform = Platform(settings)
     links = links_of(settings)
     documents = Documents(schema._schema, settings, trusted_documents(settings))
@@ -260,7 +260,7 @@ def counted_database_of(settings: Settings, rows: Database, keys: Database) -> D
 async def make_counts_ready(counted: Database) -> None:
     """Raise `SchemaBehind` where the tables of counted periods are not there. Its database may be gone for a while."""
     try:
-        await prepare_database(counted, COUNTS)
+        await prepare_database(counted, COUNTED_TABLES)
     except DatabaseUnavailable as gone:
         logger.warning("statistics are read from rows: %s", gone.message)
 
@@ -299,6 +299,14 @@ async def explorer_config(database: Database, keys: Database) -> ExplorerConfig:
     delivery = page.rows[0]
     ids = {"ABatch": {"id": delivery.batch_id}, "AnInvestigation": {"id": delivery.id}}
     return ExplorerConfig(api_key=DEMO_TOKEN, variables=ids)
+
+
+def page_config(settings: Settings) -> PageConfig:
+    """What the deliveries page is told of the gateway."""
+    return PageConfig(
+        explorer=GRAPHQL if settings.is_development else None,
+        redelivery_scope=None if settings.platform_url is None else settings.platform_scope,
+    )
 
 
 def trusted_documents(settings: Settings) -> Mapping[str, str]:

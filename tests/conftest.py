@@ -19,7 +19,7 @@ from gateway.database.engine import Database
 from gateway.database.migrate import migrate
 from gateway.database.tables import metadata
 from gateway.settings import DatabaseSettings
-from tests.support.machine import lacking
+from tests.support.machine import lacking, machine_held
 from tests.support.servers import close as close_servers
 from tests.support.servers import shared_server
 
@@ -80,6 +80,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(pytest.ExitCode.TESTS_FAILED)
+
+
+@pytest.fixture(autouse=True)
+def _beside_others(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Searches wait for one that has to have the machine for itself."""
+    if request.node.get_closest_marker("thorough") is None or "weight" in request.fixturenames:
+        yield
+        return
+    with machine_held(tmp_path_factory.getbasetemp().parent, alone=False):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from gateway.app import create_app
 from gateway.database.address import parse_url
 from gateway.database.engine import Database
 from gateway.settings import Profile, Settings
-from gateway.viewer import READ
+from gateway.viewer import READ, READ_SECRETS
 from gateway.writing.api_keys import create_key
 from tests.benchmark import in_memory, plain, textbook
 from tests.benchmark.client import Address, ask, send
@@ -30,7 +30,7 @@ from tests.benchmark.targets import PARTS
 from tests.support.serving import serving
 from tests.support.twin import create_twin
 
-KEY = "benchmark-key"
+KEY, SECRETS_KEY = "benchmark-key", "secrets-key"
 LAYOUT = Layout.of(wide=(3, 4, 3), usual=(23, 2, 3))
 APPS: dict[str, Callable[[str], Any]] = {
     "planned": lambda url: create_app(Settings(database_url=url)),
@@ -65,12 +65,13 @@ def arena(module_database_url: str) -> Iterator[Arena]:
         await fill(url, LAYOUT)
         database = Database(url)
         await create_key(database, ORGANIZATION, "benchmark", [READ], KEY)
+        await create_key(database, ORGANIZATION, "secrets", [READ, READ_SECRETS], SECRETS_KEY)
         await database.close()
 
     asyncio.run(furnish())
     with ExitStack() as stack:
         addresses = {name: address_of(stack.enter_context(serving(app(url)))) for name, app in APPS.items()}
-        yield Arena(addresses, questions(LAYOUT, KEY))
+        yield Arena(addresses, questions(LAYOUT, KEY, SECRETS_KEY))
 
 
 @pytest.mark.parametrize("part", PARTS)

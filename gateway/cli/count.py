@@ -14,14 +14,14 @@ from gateway.app import counted_database_of, databases_of
 from gateway.cli.session import DatabaseUrl, load_settings
 from gateway.counting.counter import Counter
 from gateway.counting.lease import COMMAND, Lease
-from gateway.counting.triggers import is_watched, unwatch, watch
+from gateway.counting.triggers import is_watched, unwatch_tables, watch_tables
 from gateway.database.engine import Database
 from gateway.database.migrate import prepare_database, revision
-from gateway.database.required import COUNTS
+from gateway.database.required import COUNTED_TABLES
 from gateway.errors import OperatorError
 from gateway.settings import Settings
 
-ROWS_OF_A_STEP = 20_000  # there are no requests to be held up
+ROWS_OF_A_LONG_STEP = 20_000  # there are no requests to be held up
 ELSEWHERE = "The tables are somebody else's: `gateway doctor` prints the SQL that lets their owner watch them."
 
 
@@ -53,7 +53,7 @@ async def _with_databases(settings: Settings, wanted: list[str], *, again: bool,
     stored = counted_database_of(patient, rows, keys) or rows
     try:
         await rows.check()
-        await prepare_database(stored, COUNTS)
+        await prepare_database(stored, COUNTED_TABLES)
         lease = Lease(stored, COMMAND)
         if not await lease.acquire(from_servers=True):
             raise OperatorError("Another `gateway count` is at work, or was until half a minute ago.")
@@ -88,7 +88,7 @@ async def _count(rows: Database, stored: Database, lease: Lease, wanted: list[st
             done = end - progress.tasks[task].fields["offset"]
             progress.update(task, completed=done, deliveries=progress.tasks[task].fields["deliveries"] + deliveries)
 
-        counter = Counter(rows, stored, lease, rows_of_a_step=ROWS_OF_A_STEP, advance=advance)
+        counter = Counter(rows, stored, lease, rows_of_a_step=ROWS_OF_A_LONG_STEP, advance=advance)
         for id_ in wanted or await counter.rows.organizations():
             task = progress.add_task(id_, total=None, deliveries=0, offset=0)
             await (counter.verify if again else counter.complete)(id_)
@@ -105,7 +105,7 @@ async def _watched(rows: Database) -> str:
     if await revision(rows) is None:
         return ELSEWHERE
     try:
-        await watch(rows)
+        await watch_tables(rows)
     except (SQLAlchemyError, PostgresError) as failure:
         reason = " ".join(str(getattr(failure, "orig", None) or failure).split())
         return f"Deliveries and attempts cannot be watched: {reason}"
@@ -115,7 +115,7 @@ async def _watched(rows: Database) -> str:
 async def _forget(rows: Database, stored: Database, lease: Lease, wanted: list[str], _again: bool) -> None:
     counter = Counter(rows, stored, lease)
     if not wanted and await revision(rows) is not None:
-        await unwatch(rows)
+        await unwatch_tables(rows)
     forgotten = wanted or await counter.rows.organizations()
     for id_ in forgotten:
         async with counter.stored.writing(lease.holder) as writer:

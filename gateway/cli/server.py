@@ -32,6 +32,7 @@ from gateway.http.explorer import explorer_is_bundled
 from gateway.http.server import DrainingServer, hold_signals
 from gateway.observability import configure_logging
 from gateway.observability.metrics import Metrics
+from gateway.page import page_is_bundled
 from gateway.settings import Profile, Settings
 from gateway.viewer import READ, REDELIVER
 from gateway.writing.api_keys import create_key
@@ -251,8 +252,10 @@ def _welcome(address: str, sample: SampleHistory) -> str:
     explorer = f"Explorer  {address}/graphql"
     if not explorer_is_bundled():
         explorer += "\n          It needs internet: it was not bundled when the gateway was installed."
+    page = (f"Page      {address}/",) if page_is_bundled() else ()
     return "\n".join(
         (
+            *page,
             explorer,
             f"Key       {DEMO_TOKEN}",
             f"Batch     {sample.batch_id}",

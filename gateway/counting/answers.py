@@ -18,9 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from gateway.counting.asked import HIGHEST, INSTANT, NO_SPAN, Asked, Remainder
 from gateway.counting.combining import NotStored, Parts, recipe_of
 from gateway.counting.counter import SECONDS_LATE
-from gateway.counting.periods import Stretch, cover, joined, start_of, without
+from gateway.counting.periods import Quarters, cover, joined, start_of, without
 from gateway.counting.shared import SharedComputations
-from gateway.counting.stored import MOST_MARKS, Books, Stored
+from gateway.counting.stored import MOST_CHANGED, Books, Stored
 from gateway.counting.tally import decode
 from gateway.database.engine import REFUSED, Database
 from gateway.errors import ClientError
@@ -44,12 +44,12 @@ STATISTICS = (
     stats.ResponseTimesOf,
     stats.ResponseTimesByHost,
 )
-MOST_STRETCHES = 32  # that one statement reads rows of
-TRIES = 4
+MOST_SPANS = 32  # that one statement reads rows of
+MOST_TRIES = 4
 SECONDS_BEHIND = 900.0  # that changes may be unread where nothing watches, before rows are cheaper
-SECONDS_TO_ANSWER = 1.0  # for the database of the stored periods
+SECONDS_FOR_STORED = 1.0  # for the database of the stored periods
 SECONDS_WITHOUT = 5.0  # after it did not
-FAILURES = (*REFUSED, SQLAlchemyError, OSError, ClientError, TimeoutError)
+SILENT_FAILURES = (*REFUSED, SQLAlchemyError, OSError, ClientError, TimeoutError)
 
 
 class Statistics:
@@ -77,8 +77,8 @@ class Statistics:
         asked = Asked.of(where)
         if asked is None or self.stored is None or self.is_silent:
             return reader.scope.now
-        with suppress(*FAILURES):
-            async with asyncio.timeout(SECONDS_TO_ANSWER):
+        with suppress(*SILENT_FAILURES):
+            async with asyncio.timeout(SECONDS_FOR_STORED):
                 reader.statements += 1
                 books = await self.stored.books(reader.organization)
             if books is not None and not books.watched:
@@ -127,7 +127,7 @@ class Counted:
         columns, pattern, combine = recipe_of(self.asked, question)
         books: Books | None = None
         changed: set[int] | None = None
-        for _ in range(TRIES):
+        for _ in range(MOST_TRIES):
             if books is None or changed is None:
                 books = await self._books()
                 changed = await self._changed(books)
@@ -135,7 +135,7 @@ class Counted:
                     continue
             start, end = self.asked.quarters
             end = min(end, books.counted_until)
-            holes = joined((number for number in changed if start <= number < end), MOST_STRETCHES - 2)
+            holes = joined((number for number in changed if start <= number < end), MOST_SPANS - 2)
             wanted = without(start, end, holes)
             if not wanted:
                 raise NotStored
@@ -169,15 +169,15 @@ class Counted:
             self.reader.statements += 1
             marks = await self.of.apart.marks(self.reader.organization, books.counted_until)
             changed |= {number for number, _ in marks}
-            if len(marks) >= MOST_MARKS:
+            if len(marks) >= MOST_CHANGED:
                 raise NotStored
         # Last: a mark is taken away only after the books have become others.
         version, marked = await self._stored(self.stored.marked(self.reader.organization))
-        if max(len(marked), len(changed)) >= MOST_MARKS:
+        if max(len(marked), len(changed)) >= MOST_CHANGED:
             raise NotStored
         return None if version != books.version else changed | marked
 
-    async def _parts(self, books: Books, wanted: Sequence[Stretch], columns: Sequence[str]) -> Parts:
+    async def _parts(self, books: Books, wanted: Sequence[Quarters], columns: Sequence[str]) -> Parts:
         periods = list(cover(books.longest, wanted))
         rows = await self._stored(self.stored.periods(self.reader.organization, periods, columns))
         parts = []
@@ -191,7 +191,7 @@ class Counted:
             parts.append(part)
         return parts
 
-    async def _remainder(self, pattern: Callable[[Remainder], Question[Any]], wanted: Sequence[Stretch]) -> Any:
+    async def _remainder(self, pattern: Callable[[Remainder], Question[Any]], wanted: Sequence[Quarters]) -> Any:
         """What the pattern's question answers for all that is asked and not stored."""
         end = self.asked.last + INSTANT if self.asked.last < HIGHEST else HIGHEST
         edges = [self.asked.first, *(start_of(edge) for stretch in wanted for edge in stretch), end]
@@ -206,8 +206,8 @@ class Counted:
     async def _stored(self, asking: Any) -> Any:
         self.reader.statements += 1
         try:
-            async with asyncio.timeout(SECONDS_TO_ANSWER):
+            async with asyncio.timeout(SECONDS_FOR_STORED):
                 return await asking
-        except FAILURES as failure:
+        except SILENT_FAILURES as failure:
             self.of.is_gone(failure)
             raise NotStored from failure

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from sqlalchemy import BindParameter, ColumnElement, FromClause, and_, bindparam, func, select, union_all
 
-from gateway.counting.periods import FIRST, Stretch, number_at, number_from
+from gateway.counting.periods import FIRST_QUARTER, Quarters, number_at, number_from
 from gateway.database.dialects import Ids, unindexed
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.types import AnyRow, AnySelect, UtcDateTime
@@ -59,9 +59,9 @@ class Asked:
         return cls(first or LOWEST, last or HIGHEST, rest)
 
     @property
-    def quarters(self) -> Stretch:
+    def quarters(self) -> Quarters:
         """The whole quarters among them."""
-        start = FIRST if self.first == LOWEST else max(number_from(self.first), FIRST)
+        start = FIRST_QUARTER if self.first == LOWEST else max(number_from(self.first), FIRST_QUARTER)
         return start, number_at(self.last) + 1 if self.last == HIGHEST else number_at(self.last + INSTANT)
 
     @property

@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.counting.lease import Lease
 from gateway.counting.periods import (
-    FIRST,
+    FIRST_QUARTER,
     TOP,
     children_of,
     joined,
@@ -30,8 +30,8 @@ from gateway.counting.periods import (
     stretch_of,
 )
 from gateway.counting.rows import Rows
-from gateway.counting.stored import COUNTS, LeaseLost, Mark, PeriodWriter, Stored, is_same
-from gateway.counting.tally import KEPT, Uncountable, sum_of, to_row
+from gateway.counting.stored import COUNT_COLUMNS, LeaseLost, Mark, PeriodWriter, Stored, is_same
+from gateway.counting.tally import STORED_COLUMNS, Uncountable, sum_of, to_row
 from gateway.counting.triggers import is_watched
 from gateway.database.engine import REFUSED, Database
 from gateway.database.types import AnyRow
@@ -46,14 +46,14 @@ SECONDS_OPEN = 10  # after the end of a quarter, until it is counted, where ever
 SECONDS_BETWEEN_PASSES = {False: 600.0, True: 86_400.0}  # over all that is counted; where it is watched, to be sure
 SECONDS_BETWEEN_ROUNDS = 5.0
 SECONDS_AFTER_FAILURE = 10.0
-SECONDS_AT_THE_END = 2.0
+SECONDS_TO_RELEASE = 2.0
 SECONDS_TO_SETTLE = (0, 0, 0, 30, 120, 600, 3600, 3600)  # without a change, until a period of that level is built
 SECONDS_BETWEEN_READINGS = 5.0
 ROWS_OF_A_STEP = 2_000
 REST = 9.0
 LARGE = 100_000  # bytes to add up: a thread does it
 STRETCHES = 8  # of changed quarters that are counted in one step
-FAILURES = (*REFUSED, SQLAlchemyError, OSError, ClientError)
+RETRIED_FAILURES = (*REFUSED, SQLAlchemyError, OSError, ClientError)
 
 Advance = Callable[[str, int, int, int, int], None]
 
@@ -95,13 +95,13 @@ class Counter:
                 await asyncio.sleep(0 if busy else SECONDS_BETWEEN_ROUNDS)
             except LeaseLost:
                 await asyncio.sleep(SECONDS_BETWEEN_ROUNDS)
-            except FAILURES as failure:
+            except RETRIED_FAILURES as failure:
                 logger.warning("counting is interrupted: %s", _in_a_line(failure))
                 await asyncio.sleep(SECONDS_AFTER_FAILURE)
 
     async def stop(self) -> None:
         """Leave the lease to the next one."""
-        with suppress(*FAILURES):
+        with suppress(*RETRIED_FAILURES):
             await self.lease.release()
 
     async def round(self) -> bool:
@@ -175,7 +175,7 @@ class Counter:
 
     async def _begin(self, id_: str) -> bool:
         """Open the books of an organization that has deliveries."""
-        if await self.rows.next_number(id_, FIRST) is None:
+        if await self.rows.next_number(id_, FIRST_QUARTER) is None:
             return False
         async with self.stored.writing(self.lease.holder) as writer:
             await writer.open_books(id_, self.now(), watched=self.watched)
@@ -203,7 +203,7 @@ class Counter:
         late = timedelta(seconds=SECONDS_LATE)
         asked = SlotsChangedSince(row.read_until - late, start_of(row.counted_until))
         changed = await Reader(self.rows.database, row.org_id, newest=True).load(asked)
-        marks = {number: int(at.timestamp() * 1_000_000) for number, at in changed.items() if number >= FIRST}
+        marks = {number: int(at.timestamp() * 1_000_000) for number, at in changed.items() if number >= FIRST_QUARTER}
         async with self.stored.writing(self.lease.holder) as writer:
             await writer.mark(row.org_id, marks)
             await writer.note(row.org_id, read_until=now)
@@ -218,7 +218,7 @@ class Counter:
         numbers = sorted({number for number, _ in (*marks, *elsewhere)})
         if not numbers:
             return False
-        numbers = [number for number in numbers if number >= FIRST]
+        numbers = [number for number in numbers if number >= FIRST_QUARTER]
         step = joined(numbers[: max(1, self._size)], STRETCHES)
         await self._count(row, step, marks, elsewhere)
         return True
@@ -227,7 +227,7 @@ class Counter:
         """Count quarters that are over and were never counted."""
         open_ = SECONDS_OPEN if row.watched else SECONDS_LATE
         target = number_at(self.now() - timedelta(seconds=open_))
-        until = max(row.counted_until, FIRST)
+        until = max(row.counted_until, FIRST_QUARTER)
         if until >= target:
             return False
         # Their marks first: what changes from here on leaves another one.
@@ -269,7 +269,7 @@ class Counter:
         deliveries = sum(kept["deliveries"] for kept in counted.values() if kept is not None)
         if until is None:
             counted = {number: counted.get(number) for start, end in done for number in range(start, end)}
-            done.append((-(2**62), FIRST))
+            done.append((-(2**62), FIRST_QUARTER))
         seen, seen_elsewhere = (
             [mark for mark in each if any(start <= mark[0] < end for start, end in done)] for each in (marks, elsewhere)
         )
@@ -316,10 +316,10 @@ class Counter:
         return bool(built)
 
     async def _sum(self, organization: str, parent: int) -> dict[str, Any]:
-        names = (*COUNTS, *KEPT)
+        names = (*COUNT_COLUMNS, *STORED_COLUMNS)
         parts = await self.stored.periods(organization, children_of(parent), names)
         rows: list[Mapping[str, Any]] = [dict(part._mapping) for part in parts]
-        size = sum(len(row[name]) for row in rows for name in KEPT if row[name] is not None)
+        size = sum(len(row[name]) for row in rows for name in STORED_COLUMNS if row[name] is not None)
         return sum_of(rows) if size < LARGE else await asyncio.to_thread(sum_of, rows)
 
     async def _count_again(self, row: AnyRow) -> bool:
@@ -336,7 +336,7 @@ class Counter:
 
     async def _verify(self, row: AnyRow) -> None:
         """Count the next quarters again, and write those that are not as they were counted."""
-        id_, until = row.org_id, max(row.verified_until, FIRST)
+        id_, until = row.org_id, max(row.verified_until, FIRST_QUARTER)
         nexts = [await self.rows.next_number(id_, until), await self.stored.first_counted(id_, until)]
         start = min((number for number in nexts if number is not None), default=row.counted_until)
         if start >= row.counted_until:
@@ -346,7 +346,7 @@ class Counter:
         found, read = await self.rows.count(id_, start, end)
         self._pace(end - start, read)
         counted = {number: to_row(tally) for number, tally in found.items()}
-        names = (*COUNTS, *KEPT)
+        names = (*COUNT_COLUMNS, *STORED_COLUMNS)
         stored = await self.stored.periods(id_, list(range(start, end)), names)
         known = {each.period: each for each in stored}
         differing = {
@@ -392,7 +392,7 @@ async def counting(rows: Database, stored: Database | None) -> AsyncIterator[Non
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         with suppress(TimeoutError):
-            async with asyncio.timeout(SECONDS_AT_THE_END):
+            async with asyncio.timeout(SECONDS_TO_RELEASE):
                 await counter.stop()
 
 

@@ -11,11 +11,11 @@ from itertools import pairwise
 QUARTER = timedelta(minutes=15)
 FACTOR = 8
 TOP = 7  # the level of the longest, 60 years
-FIRST = 315_532_800 // 900  # 1980, since when hours and days of all zones start with a quarter
+FIRST_QUARTER = 315_532_800 // 900  # 1980, since when hours and days of all zones start with a quarter
 _SHIFT = 32
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-Stretch = tuple[int, int]  # quarters, the end excluded
+Quarters = tuple[int, int]  # quarters, the end excluded
 
 
 def number_at(time: datetime) -> int:
@@ -43,7 +43,7 @@ def level_of(of: int) -> int:
     return of >> _SHIFT
 
 
-def stretch_of(of: int) -> Stretch:
+def stretch_of(of: int) -> Quarters:
     """The quarters of a period."""
     size = FACTOR ** level_of(of)
     start = (of & (1 << _SHIFT) - 1) * size
@@ -70,13 +70,13 @@ def ancestors_of(of: int) -> list[int]:
     return found
 
 
-def cover(stored: Iterable[int], wanted: Sequence[Stretch]) -> Iterator[int]:
+def cover(stored: Iterable[int], wanted: Sequence[Quarters]) -> Iterator[int]:
     """The longest periods that are among the stored ones, or parts of them, and make up the wanted stretches."""
     for of in stored:
         yield from _parts(of, wanted)
 
 
-def _parts(of: int, wanted: Sequence[Stretch]) -> Iterator[int]:
+def _parts(of: int, wanted: Sequence[Quarters]) -> Iterator[int]:
     start, end = stretch_of(of)
     within = [stretch for stretch in wanted if stretch[0] < end and start < stretch[1]]
     if not within:
@@ -88,9 +88,9 @@ def _parts(of: int, wanted: Sequence[Stretch]) -> Iterator[int]:
         yield from _parts(child, within)
 
 
-def joined(numbers: Iterable[int], most: int) -> list[Stretch]:
+def joined(numbers: Iterable[int], most: int) -> list[Quarters]:
     """Stretches that hold these quarters, at most so many: those that lie nearest are joined, with what is between."""
-    stretches: list[Stretch] = []
+    stretches: list[Quarters] = []
     for number in sorted(numbers):
         if stretches and stretches[-1][1] >= number:
             stretches[-1] = stretches[-1][0], number + 1
@@ -103,7 +103,7 @@ def joined(numbers: Iterable[int], most: int) -> list[Stretch]:
     return [(stretches[low][0], stretches[high - 1][1]) for low, high in pairwise(cuts)]
 
 
-def without(start: int, end: int, holes: Sequence[Stretch]) -> list[Stretch]:
+def without(start: int, end: int, holes: Sequence[Quarters]) -> list[Quarters]:
     """What a stretch is without these, which are in order and apart."""
     left = []
     for low, high in holes:

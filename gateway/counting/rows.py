@@ -14,9 +14,9 @@ from gateway.database.statements import CompiledStatement
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import batch_callback_delivery_attempts as attempts
 from gateway.database.tables import organizations
-from gateway.database.types import AnySelect, Id, UtcDateTime
+from gateway.database.types import AnySelect, UtcDateTime
+from gateway.reading.reader import ORGANIZATION
 
-ORGANIZATION: Any = bindparam("organization", type_=Id())
 START: Any = bindparam("start", type_=UtcDateTime())
 END: Any = bindparam("end", type_=UtcDateTime())
 

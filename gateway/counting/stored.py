@@ -13,19 +13,19 @@ from sqlalchemy import BindParameter, and_, bindparam, delete, false, insert, se
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.counting.periods import ancestors_of, children_of, period, start_of
-from gateway.counting.tally import KEPT
+from gateway.counting.tally import STORED_COLUMNS
 from gateway.database.dialects import Numbers, at_most, is_among
 from gateway.database.engine import Database
 from gateway.database.tables import changed_periods as changed
 from gateway.database.tables import counted_organizations as organizations
 from gateway.database.tables import counted_periods as periods
 from gateway.database.tables import counting_lease
-from gateway.database.types import AnyRow, AnySelect, Id
+from gateway.database.types import AnyRow, AnySelect
 from gateway.errors import GatewayError
+from gateway.reading.reader import ORGANIZATION
 
-COUNTS = ("deliveries", "completed", "delivered", "attempts")
-ORGANIZATION: BindParameter[str] = bindparam("organization", type_=Id())
-MOST_MARKS = 10_000  # beyond which all is answered from rows, until they are counted
+COUNT_COLUMNS = ("deliveries", "completed", "delivered", "attempts")
+MOST_CHANGED = 10_000  # beyond which all is answered from rows, until they are counted
 QUARTERS = period(1, 0)  # every quarter is less, every longer period is not
 
 Mark = tuple[int, int]  # a quarter, and what tells one change from the next
@@ -71,7 +71,7 @@ def marks_of(organization: Any) -> AnySelect:
         .join_from(organizations, changed, marked, isouter=True)
         .where(own.org_id == organization)
         .distinct()  # a quarter that is written to all the time has many marks
-        .limit(at_most(MOST_MARKS))
+        .limit(at_most(MOST_CHANGED))
     )
 
 
@@ -79,7 +79,7 @@ def marked_before(organization: Any) -> AnySelect:
     """The marks of quarters before one, as the database of the rows has them."""
     before: BindParameter[int] = bindparam("before", type_=changed.c.number.type)
     marked = select(changed.c.number, changed.c.mark).where(changed.c.org_id == organization, changed.c.number < before)
-    return marked.order_by(changed.c.number, changed.c.mark).limit(at_most(MOST_MARKS))
+    return marked.order_by(changed.c.number, changed.c.mark).limit(at_most(MOST_CHANGED))
 
 
 def stored_periods(organization: Any, *columns: str) -> AnySelect:
@@ -266,7 +266,7 @@ class PeriodWriter:
 
 def is_same(stored: AnyRow, row: Mapping[str, Any] | None) -> bool:
     """Whether a quarter was counted to what is stored of it."""
-    return row is not None and all(stored._mapping[name] == row[name] for name in (*COUNTS, *KEPT))
+    return row is not None and all(stored._mapping[name] == row[name] for name in (*COUNT_COLUMNS, *STORED_COLUMNS))
 
 
 def _numbers(numbers: Sequence[int]) -> BindParameter[list[int]]:

@@ -19,10 +19,10 @@ K = TypeVar("K")
 
 Outcome = tuple[str | None, str | None, str | None, bool | None, bool]
 Cell = tuple[str | None, str | None, str | None, bool | None, bool, str | None]
-Answers = dict[int | None, int]  # attempts by their HTTP status
+StatusCounts = dict[int | None, int]  # attempts by their HTTP status
 Times = dict[int, int]  # attempts by their response time in milliseconds
-CellRow = tuple[str | None, str | None, str | None, bool | None, bool, str | None, int, Answers]
-OutcomeRow = tuple[str | None, str | None, str | None, bool | None, bool, int, Answers]
+CellRow = tuple[str | None, str | None, str | None, bool | None, bool, str | None, int, StatusCounts]
+OutcomeRow = tuple[str | None, str | None, str | None, bool | None, bool, int, StatusCounts]
 OutcomeTimes = tuple[str | None, str | None, str | None, bool | None, bool, Times]
 HostTimes = tuple[str | None, Times]
 
@@ -45,7 +45,7 @@ DECODERS: Mapping[str, msgspec.msgpack.Decoder[Any]] = {
     "times_by_outcome": _times_by_outcome,
     "times_by_host": _times_by_host,
 }
-KEPT = tuple(DECODERS)
+STORED_COLUMNS = tuple(DECODERS)
 
 
 class Uncountable(GatewayError):
@@ -58,9 +58,9 @@ class Tally:
 
     slots: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     cells: dict[Cell, int] | None = field(default_factory=dict)
-    answers: dict[Cell, Answers] = field(default_factory=dict)
+    answers: dict[Cell, StatusCounts] = field(default_factory=dict)
     outcomes: dict[Outcome, int] | None = field(default_factory=dict)
-    outcome_answers: dict[Outcome, Answers] = field(default_factory=dict)
+    outcome_answers: dict[Outcome, StatusCounts] = field(default_factory=dict)
     times: Times = field(default_factory=dict)
     times_by_outcome: dict[Outcome, Times] | None = field(default_factory=dict)
     times_by_host: dict[str | None, Times] | None = field(default_factory=dict)
@@ -184,7 +184,7 @@ def _add(into: dict[K, int], more: Mapping[K, int]) -> None:
         into[key] = get(key, 0) + count
 
 
-def _counted(counts: Mapping[Any, int] | None, answers: Mapping[Any, Answers], most: int) -> Any:
+def _counted(counts: Mapping[Any, int] | None, answers: Mapping[Any, StatusCounts], most: int) -> Any:
     if counts is None or len(counts) > most:
         return None
     return [(*key, counts[key], _in_order(answers.get(key, {}))) for key in sorted(counts, key=_order)]

@@ -15,13 +15,13 @@ from gateway.database.engine import REFUSED, Database
 from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, changed_periods
 from gateway.errors import Unavailable
 
-TABLES = {"deliveries": batch_callback_deliveries.name, "attempts": batch_callback_delivery_attempts.name}
-EVENTS = {
+WATCHED_TABLES = {"deliveries": batch_callback_deliveries.name, "attempts": batch_callback_delivery_attempts.name}
+WATCHED_EVENTS = {
     "INSERT": "REFERENCING NEW TABLE AS touched",
     "DELETE": "REFERENCING OLD TABLE AS touched",
     "UPDATE": "REFERENCING OLD TABLE AS before NEW TABLE AS touched",
 }
-NUMBER = {
+QUARTER_OF_ROW = {
     "postgresql": "CAST(floor(extract(epoch FROM {of}.created_at) / 900) AS bigint)",
     "sqlite": "CAST(strftime('%s', substr({of}.created_at, 1, 19)) AS INTEGER) / 900",
 }
@@ -38,7 +38,7 @@ BEGIN
   RETURN NULL;
 END $$
 """
-ROWS = {
+TOUCHED_ROWS = {
     "deliveries": "{rows} AS d",
     "attempts": "{rows} AS a JOIN {deliveries} AS d ON d.id = a.delivery_id AND d.org_id = a.org_id",
 }
@@ -51,10 +51,10 @@ WHERE tgrelid IN (to_regclass('batch_callback_deliveries'), to_regclass('batch_c
 INSTALLED_ON_SQLITE = (
     "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'gateway\\_note\\_%' ESCAPE '\\'"
 )
-ALL = len(TABLES) * len(EVENTS)
+ALL = len(WATCHED_TABLES) * len(WATCHED_EVENTS)
 
 
-def install(dialect: str, schema: str | None = None) -> list[str]:
+def trigger_statements(dialect: str, schema: str | None = None) -> list[str]:
     """The statements that make the triggers; each may be run again. On PostgreSQL the tables are in `schema`."""
     statements = list(_on_postgresql(schema) if dialect == "postgresql" else _on_sqlite())
     return [*remove(dialect, schema), *statements]
@@ -62,7 +62,11 @@ def install(dialect: str, schema: str | None = None) -> list[str]:
 
 def remove(dialect: str, schema: str | None = None) -> list[str]:
     """The statements that take the triggers away."""
-    names = [(f"gateway_note_{table}_{event.lower()}", TABLES[table]) for table in TABLES for event in EVENTS]
+    names = [
+        (f"gateway_note_{table}_{event.lower()}", WATCHED_TABLES[table])
+        for table in WATCHED_TABLES
+        for event in WATCHED_EVENTS
+    ]
     if dialect == "postgresql":
         return [f"DROP TRIGGER IF EXISTS {name} ON {_in(schema, table)}" for name, table in names]
     return [f"DROP TRIGGER IF EXISTS {name}" for name, _ in names]
@@ -80,12 +84,12 @@ async def is_watched(database: Database) -> bool:
     return bool(found == ALL)
 
 
-async def watch(database: Database) -> None:
+async def watch_tables(database: Database) -> None:
     """Make the triggers. On PostgreSQL this waits, no longer than 5 s, until nobody writes to the tables."""
-    await _run(database, install(database.dialect, await _schema(database)))
+    await _run(database, trigger_statements(database.dialect, await _schema(database)))
 
 
-async def unwatch(database: Database) -> None:
+async def unwatch_tables(database: Database) -> None:
     """Take the triggers away."""
     await _run(database, remove(database.dialect, await _schema(database)))
 
@@ -95,7 +99,7 @@ async def _schema(database: Database) -> str | None:
     if database.dialect == "sqlite":
         return None
     asked = text("SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = to_regclass(:name)")
-    ((found,),) = await database.fetch(asked.bindparams(name=TABLES["deliveries"]), newest=True)
+    ((found,),) = await database.fetch(asked.bindparams(name=WATCHED_TABLES["deliveries"]), newest=True)
     return str(found).replace('""', '"').strip('"') if str(found).startswith('"') else str(found)
 
 
@@ -110,15 +114,15 @@ async def _run(database: Database, statements: list[str]) -> None:
 def _on_postgresql(schema: str | None) -> Iterator[str]:
     names: dict[str, Any] = {
         "changed": _in(schema, changed_periods.name),
-        "deliveries": _in(schema, TABLES["deliveries"]),
+        "deliveries": _in(schema, WATCHED_TABLES["deliveries"]),
     }
-    names["number"] = NUMBER["postgresql"].format(of="d")
+    names["number"] = QUARTER_OF_ROW["postgresql"].format(of="d")
     names["path"] = f"{_quoted(schema)}, pg_temp" if schema else "pg_catalog, public, pg_temp"
-    for table, name in TABLES.items():
+    for table, name in WATCHED_TABLES.items():
         function = _in(schema, f"gateway_note_{table}")
-        after, before = (ROWS[table].format(rows=rows, **names) for rows in ("touched", "before"))
+        after, before = (TOUCHED_ROWS[table].format(rows=rows, **names) for rows in ("touched", "before"))
         yield FUNCTION.format(function=function, after=after, before=before, **names).strip()
-        for event, rows in EVENTS.items():
+        for event, rows in WATCHED_EVENTS.items():
             yield (
                 f"CREATE TRIGGER gateway_note_{table}_{event.lower()} AFTER {event} ON {_in(schema, name)} {rows} "
                 f"FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
@@ -126,14 +130,14 @@ def _on_postgresql(schema: str | None) -> Iterator[str]:
 
 
 def _on_sqlite() -> Iterator[str]:
-    changed, deliveries = changed_periods.name, TABLES["deliveries"]
-    for table, name in TABLES.items():
-        for event in EVENTS:
+    changed, deliveries = changed_periods.name, WATCHED_TABLES["deliveries"]
+    for table, name in WATCHED_TABLES.items():
+        for event in WATCHED_EVENTS:
             sides = {"INSERT": ("NEW",), "DELETE": ("OLD",), "UPDATE": ("OLD", "NEW")}[event]
             noted = ""
             for side in sides:
                 of = "d" if table == "attempts" else side
-                found = f"SELECT {of}.org_id AS org_id, {NUMBER['sqlite'].format(of=of)} AS number"
+                found = f"SELECT {of}.org_id AS org_id, {QUARTER_OF_ROW['sqlite'].format(of=of)} AS number"
                 if table == "attempts":
                     found += f" FROM {deliveries} AS d WHERE d.id = {side}.delivery_id AND d.org_id = {side}.org_id"
                 noted += (

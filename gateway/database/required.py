@@ -21,7 +21,7 @@ from gateway.database.tables import (
 
 ROWS = (organizations, batches, batch_callback_deliveries, batch_callback_delivery_attempts)
 KEYS = (api_keys,)
-COUNTS = (counted_organizations, counted_periods, changed_periods, counting_lease)
+COUNTED_TABLES = (counted_organizations, counted_periods, changed_periods, counting_lease)
 UNREAD = frozenset({organizations.c.created_at})
 
 

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Iterator
 
 from sqlalchemy import text
 
-from gateway.counting.triggers import install, is_watched
+from gateway.counting.triggers import is_watched, trigger_statements
 from gateway.database.engine import Database
-from gateway.database.required import COUNTS
+from gateway.database.required import COUNTED_TABLES
 from gateway.database.tables import changed_periods
 from gateway.doctor.catalog import Catalog, read_catalog
 from gateway.doctor.findings import Finding, Severity
@@ -23,7 +23,7 @@ UNWATCHED = (
 
 async def inspect_counting(rows: Database, stored: Database) -> list[Finding]:
     """What is wrong with the tables of counted periods, and whether changes of the rows are noticed."""
-    findings = await inspect_tables(stored, COUNTS)
+    findings = await inspect_tables(stored, COUNTED_TABLES)
     if not findings:
         findings += [found async for found in _unwritable(stored)]
     if not await is_watched(rows):
@@ -34,7 +34,7 @@ async def inspect_counting(rows: Database, stored: Database) -> list[Finding]:
 
 async def _unwritable(stored: Database) -> AsyncIterator[Finding]:
     if stored.dialect == "postgresql":
-        for table in COUNTS:
+        for table in COUNTED_TABLES:
             ((writable,),) = await stored.fetch(text(WRITABLE).bindparams(table=table.name))
             if not writable:
                 message = f"The role may not write {table.name}, where counted periods are kept."
@@ -49,7 +49,7 @@ def _watch(rows: Database, catalog: Catalog) -> Iterator[str]:
     mending = RepairSql(rows.dialect, schema)
     if changed_periods.name not in catalog.tables:
         yield from mending.create_table(changed_periods)
-    yield from install(rows.dialect, schema)
+    yield from trigger_statements(rows.dialect, schema)
     if rows.dialect == "postgresql":
         role = RepairSql(rows.dialect).name(catalog.role)
         yield f"GRANT SELECT, DELETE ON {mending.name(changed_periods.name)} TO {role}"

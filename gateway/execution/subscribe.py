@@ -49,7 +49,7 @@ FOREVER = Deadline(None)
 
 
 class Answers(Protocol):
-    """Answers that come one after the other; `aclose` ends them, begun or not."""
+    """Answers that come one after the other, some of them behind a `cursor`; `aclose` ends them, begun or not."""
 
     def __aiter__(self) -> AsyncIterator[Answer]: ...
 
@@ -94,7 +94,7 @@ async def subscribe_prepared(prepared: PreparedOperation, documents: Documents, 
 
 
 class EventAnswers:
-    """The answers to the events of a source."""
+    """The answers to the events of a source, which begin behind `cursor`, where they have one."""
 
     def __init__(
         self, events: AsyncIterator[Any], prepared: PreparedOperation, documents: Documents, context: Context
@@ -104,6 +104,7 @@ class EventAnswers:
         self._documents = documents
         self._context = context
         self._is_over = False
+        self.cursor: str | None = getattr(events, "cursor", None)
         used = {name: prepared.variables.get(name) for name in _variables_of_events(prepared.document)}
         selected = json.dumps(used, sort_keys=True)
         self._key = _Same(prepared.document), prepared.operation_name, selected, context.sees_secrets

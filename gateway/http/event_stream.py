@@ -1,7 +1,8 @@
 """Answers that come one after the other: as server-sent events, or as the parts of a multipart answer.
 
 The events are those of GraphQL over SSE in its mode of distinct connections: each answer is a `next`, whose id is the
-event's cursor, and the end a `complete`. For example, with `⏎` for a line end:
+event's cursor, and the end a `complete`. Before the first stands the id behind which the stream begins. For example,
+with `⏎` for a line end:
 
     event: next⏎id: AY2f⏎data: {"data":{"ticks":1}}⏎⏎event: complete⏎data:⏎⏎
 
@@ -21,6 +22,7 @@ from gateway.http.disconnect import disconnected
 from gateway.http.streams import Stream, Streams
 from gateway.observability.record import exchange
 
+ALIVE = b":\n\n"
 SECONDS_TO_TELL = 2.0  # a client why its stream ends: it may read no more
 STREAM_HEADERS = (
     (b"cache-control", b"no-cache, no-transform"),  # which also keeps proxies from compressing
@@ -30,15 +32,20 @@ STREAM_HEADERS = (
 
 @dataclass(frozen=True, slots=True)
 class Framing:
-    """How answers are written one behind the other: what stands before the first, `answer` for each with its cursor,
-    what says only that the connection is alive, and what stands at the end."""
+    """How answers are written one behind the other: `begin` for what stands before the first, with the cursor behind
+    which they begin, `answer` for each with its own, what says only that the connection is alive, and the end."""
 
     name: str
     media: bytes
-    begin: bytes
+    begin: Callable[[str | None], bytes]
     answer: Callable[[bytes, str | None], bytes]
     alive: bytes
     end: bytes
+
+
+def _beginning(cursor: str | None) -> bytes:
+    """An event without data tells nobody anything, but where to take the stream up if no other comes."""
+    return ALIVE if cursor is None else b"id: %b\n\n" % cursor.encode()
 
 
 def _event(encoded: bytes, cursor: str | None) -> bytes:
@@ -50,11 +57,11 @@ def _part(encoded: bytes, _cursor: str | None) -> bytes:
     return b'\r\nContent-Type: application/json\r\n\r\n{"payload":%b}\r\n--graphql' % encoded
 
 
-EVENTS = Framing("sse", b"text/event-stream; charset=utf-8", b":\n\n", _event, b":\n\n", b"event: complete\ndata:\n\n")
+EVENTS = Framing("sse", b"text/event-stream; charset=utf-8", _beginning, _event, ALIVE, b"event: complete\ndata:\n\n")
 PARTS = Framing(
     "multipart",
     b'multipart/mixed;boundary="graphql";subscriptionSpec=1.0',
-    b"\r\n--graphql",
+    lambda _cursor: b"\r\n--graphql",
     _part,
     b"\r\nContent-Type: application/json\r\n\r\n{}\r\n--graphql",
     b"--\r\n",
@@ -95,7 +102,7 @@ class EventStream:
         try:
             headers = [(b"content-type", self.framing.media), *STREAM_HEADERS, *self.headers]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await self._write(self.framing.begin)
+            await self._write(self.framing.begin(getattr(self.answers, "cursor", None)))
             async for answer in self.answers:
                 await self._tell(answer)
             await self._finish()

@@ -36,12 +36,14 @@ NOT_BUNDLED = (
 class PageConfig:
     """What the page is told. An `api_key` here is readable by everyone who may open the page: for demos only.
 
-    `explorer` is where the explorer is, None where it is not served.
+    `explorer` is where the explorer is, None where it is not served. `redelivery_scope` is the scope that a viewer
+    needs to have callbacks delivered again, None where the gateway cannot.
     """
 
     endpoint: str = "/graphql"
     explorer: str | None = None
     api_key: str = ""
+    redelivery_scope: str | None = None
 
 
 class DeliveriesPage:
@@ -77,7 +79,12 @@ def page_html(config: PageConfig) -> HTMLResponse:
     if not page_is_bundled():
         return respond(_html("", NOT_BUNDLED), POLICY)
     manifest = json.loads((DIST / "manifest.json").read_text(encoding="utf-8"))
-    told = {"endpoint": config.endpoint, "explorer": config.explorer, "apiKey": config.api_key}
+    told = {
+        "endpoint": config.endpoint,
+        "explorer": config.explorer,
+        "apiKey": config.api_key,
+        "redeliveryScope": config.redelivery_scope,
+    }
     preloads = "".join(
         f'    <link rel="modulepreload" href="{ASSETS_PATH}/{escape(name)}">\n' for name in manifest["preload"]
     )

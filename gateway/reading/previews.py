@@ -1,7 +1,6 @@
 """The beginning of a large text, read without the rest of it."""
 
 from codecs import getincrementaldecoder
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 UTF8 = getincrementaldecoder("utf-8")
@@ -15,9 +14,9 @@ class PreviewedText:
     truncated: bool
     byte_length: int
 
-    def masked(self, mask: Callable[[str], str]) -> "PreviewedText":
-        """The same with its text masked."""
-        return replace(self, text=mask(self.text))
+    def showing(self, text: str) -> "PreviewedText":
+        """The same with another text, in which secrets are masked."""
+        return replace(self, text=text)
 
 
 @dataclass(frozen=True, slots=True)

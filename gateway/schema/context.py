@@ -14,7 +14,7 @@ from gateway.errors import Unauthorized
 from gateway.platform.bulk import BulkRedeliveries
 from gateway.platform.redelivery import Redeliveries
 from gateway.reading.filters import Filter
-from gateway.reading.masking import is_soon
+from gateway.reading.masking import Allowance, TextMask
 from gateway.reading.reader import Reader, Shortcut
 from gateway.signing import Signer
 from gateway.viewer import READ_SECRETS, Viewer
@@ -39,7 +39,8 @@ class Context(msgspec.Struct, frozen=True):
     """Who asks, and the reader of their organization. Both None where a request without a credential is let in.
 
     `writes` is true while a mutation is executed, which may be `acting`. Subscriptions watch by `watching`; a client
-    that takes up a stream where it was cut says in `last_seen` which event was the last.
+    that takes up a stream where it was cut says in `last_seen` which event was the last. `allowance` is
+    how much is still masked on the event loop.
     """
 
     viewer: Viewer | None
@@ -49,6 +50,7 @@ class Context(msgspec.Struct, frozen=True):
     acting: Acting | None = None
     watching: Watching | None = None
     last_seen: str | None = None
+    allowance: Allowance = msgspec.field(default_factory=Allowance)
 
     @classmethod
     def of(
@@ -127,10 +129,13 @@ class Context(msgspec.Struct, frozen=True):
         """A value that may hold credentials: as it is for viewers with `batches:read_secrets`, masked for all others.
 
         What may take long to mask is masked in a thread, so that others are answered meanwhile: it is awaitable then.
+        So is what comes after many short texts, each of which takes little, but not all together.
         """
         if value is None or self.sees_secrets:
             return value
-        return mask(value) if is_soon(value) else asyncio.to_thread(mask, value)
+        if isinstance(mask, TextMask) and (known := mask.known(value)) is not None:
+            return known
+        return mask(value) if self.allowance.takes(value) else asyncio.to_thread(mask, value)
 
     @property
     def sees_secrets(self) -> bool:

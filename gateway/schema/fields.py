@@ -12,7 +12,7 @@ A field that no source fits is a method under `resolved`, which the plan calls o
 objects are rows, where each field names the columns that it reads.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from inspect import Parameter, iscoroutinefunction, signature
@@ -31,6 +31,7 @@ from graphql import (
 )
 from strawberry.types.field import StrawberryField
 
+from gateway.reading.masking import TextMask
 from gateway.reading.previews import Preview, PreviewedText, Wanted
 from gateway.reading.questions import Question
 from gateway.schema.context import Info
@@ -129,7 +130,7 @@ class Previewed(Source):
     """The beginning of a column of text, as long as the argument `maxBytes` says; credentials in it are masked."""
 
     column: str
-    mask: Callable[[str], str] | None = None
+    mask: TextMask | None = None
 
     @property
     def parameters(self) -> Sequence[Parameter]:
@@ -143,12 +144,19 @@ class Previewed(Source):
         # A size out of bounds is the field's own error, so none is read.
         return (Preview(self.column, min(max(given["max_bytes"], 0), LARGEST_PREVIEW)),)
 
-    def value(self, parent: Any, info: Info, given: dict[str, Any], /) -> PreviewedText | None:
+    def value(
+        self, parent: Any, info: Info, given: dict[str, Any], /
+    ) -> PreviewedText | Awaitable[PreviewedText] | None:
         preview = Preview(self.column, preview_size(**given))
         found = preview.text(parent.row[preview.label], parent.row[preview.length_label])
-        if found is None or self.mask is None or info.context.sees_secrets:
+        if found is None or self.mask is None:
             return found
-        return found.masked(self.mask)
+        shown = info.context.unless_secret(self.mask, found.text)
+        return found.showing(shown) if isinstance(shown, str) else _when_masked(found, shown)
+
+
+async def _when_masked(preview: PreviewedText, text: Awaitable[str]) -> PreviewedText:
+    return preview.showing(await text)
 
 
 @dataclass(frozen=True)
@@ -290,7 +298,7 @@ def derived(function: Callable[..., Any], *columns: str, description: str, with_
     return SourcedField(source=Derived(function, columns, with_now), description=description)
 
 
-def previewed(of: str, mask: Callable[[str], str] | None = None, *, description: str) -> Any:
+def previewed(of: str, mask: TextMask | None = None, *, description: str) -> Any:
     """A field that is the beginning of a column of text; what `mask` masks, the description says, too."""
     described = description if mask is None else f"{description} {MASKED}"
     return SourcedField(source=Previewed(of, mask), description=described)

@@ -25,7 +25,7 @@ from gateway.reading.filters import Filter, IdFilter
 from gateway.reading.reader import Reader
 from gateway.settings import StreamSettings
 from gateway.watching.change import Change, Moment, kind_of
-from gateway.watching.cursors import EPOCH, Cursor, binding_of, digests, within
+from gateway.watching.cursors import EPOCH, Cursor, binding_of, digests, encode, within
 from gateway.watching.versions import BEFORE_ALL, ChangedRows, NewestChange, Stamp, Version, VersionsSince
 
 logger = logging.getLogger(__name__)
@@ -126,6 +126,12 @@ class Feed:
                 context = Context()
                 context.run(exchange.set, RequestRecord(metrics=self.metrics))
                 self._looking = asyncio.create_task(self._go_on(), context=context)
+
+    @property
+    def cursor(self) -> str:
+        """The place behind all that was seen by now."""
+        floor, seen = within(sorted(self._seen.values()), self._floor(1))
+        return encode(self.binding, floor, digests(seen))
 
     def leave(self, watcher: Watcher, selected: Selected) -> None:
         """Tell a watcher no more."""

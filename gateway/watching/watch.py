@@ -18,9 +18,13 @@ WATCH_DEFAULTS = StreamSettings()
 
 
 class Watch:
-    """The changes that one watcher is told of, one after the other. `aclose` ends it, begun or not."""
+    """The changes that one watcher is told of, one after the other. `aclose` ends it, begun or not.
 
-    def __init__(self, feed: Feed, watcher: Watcher, selected: Selected) -> None:
+    It begins behind `cursor`.
+    """
+
+    def __init__(self, feed: Feed, watcher: Watcher, selected: Selected, cursor: str) -> None:
+        self.cursor = cursor
         self._feed = feed
         self._watcher = watcher
         self._selected = selected
@@ -66,4 +70,4 @@ class Watching:
         cursor = None if after is None else Cursor.decode(after, feed.binding)
         watcher, selected = Watcher(self.settings.stream_backlog), (where, scope.sees_secrets)
         await feed.join(watcher, selected, cursor)
-        return Watch(feed, watcher, selected)
+        return Watch(feed, watcher, selected, feed.cursor if after is None else after)

@@ -23,6 +23,8 @@ MOST_ROWS = 4000
 MOST_CHARACTERS = 4_000_000
 # How these follow from other columns may change, the content does not.
 DERIVED = {column.name for table in (deliveries, attempts) for column in table.c if column.info.get("derived")}
+# What drivers and types raise for a value that is none of its column, or that Python has not.
+UNREADABLE_STORED = (ValueError, ArithmeticError)
 DELIVERY_COLUMNS = [column.name for column in deliveries.c if column.name in DeliveryInFile.model_fields]
 
 
@@ -215,11 +217,25 @@ class Chunk:
         for batch_id, id_ in await self._connection.execute(statement) if in_flight else ():
             raise _second_in_flight(in_flight[batch_id], id_)
 
-    async def _stored(self, table: Table, ids: Iterable[str]) -> dict[str, AnyRow]:
-        """The rows with these ids, whoever they belong to."""
-        wanted = ids_as_rows(ids)
+    async def _stored(self, table: Table, entries: Mapping[str, _Entry | _BatchEntry]) -> dict[str, AnyRow]:
+        """The rows with the ids of these entries, whoever they belong to."""
+        wanted = ids_as_rows(entries)
         statement = select(table).join_from(wanted, table, table.c.id == wanted.c.value)
-        return {row.id: row for row in await self._connection.execute(statement)}
+        try:
+            return {row.id: row for row in await self._connection.execute(statement)}
+        except UNREADABLE_STORED:
+            for id_, entry in entries.items():
+                await self._refuse_unreadable(table, id_, entry.place)
+            raise
+
+    async def _refuse_unreadable(self, table: Table, id_: str, place: Place) -> None:
+        """Refuse a row where the stored one has a value that cannot be read, so that they cannot be compared."""
+        for column in table.c:
+            try:
+                (await self._connection.execute(select(column).where(table.c.id == id_))).all()
+            except UNREADABLE_STORED as odd:
+                problem = f"what {table.name} holds of {id_} cannot be read: `gateway doctor` says what is odd"
+                raise place.refuse(problem, column.name) from odd
 
     async def _insert(self, table: Table, rows: list[dict[str, Any]]) -> None:
         if rows:

@@ -41,7 +41,7 @@ async def run(arguments: argparse.Namespace) -> list[Sheet]:
 async def _on(
     database: Filled, parts: Mapping[str, tuple[Lane, ...]], effort: Effort
 ) -> tuple[Samples, dict[str, str]]:
-    asked = questions(database.layout, database.key)
+    asked = questions(database.layout, database.key, database.secrets_key)
     lanes = [lane for part in parts.values() for lane in part]
     async with AsyncExitStack() as stack:
         servers: dict[str, Server] = {}

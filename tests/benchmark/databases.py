@@ -16,7 +16,7 @@ from sqlalchemy import make_url, select
 from gateway.database.engine import Database
 from gateway.database.migrate import migrate
 from gateway.database.tables import organizations
-from gateway.viewer import READ
+from gateway.viewer import READ, READ_SECRETS
 from gateway.writing.api_keys import create_key
 from tests.benchmark.refusal import Refused
 from tests.benchmark.rows import ORGANIZATION, Layout, fill
@@ -28,11 +28,12 @@ KINDS = ("sqlite", "postgresql")
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """A database with rows, and a key that reads them."""
+    """A database with rows, a key that reads them, and one that reads the secrets in them, too."""
 
     kind: str
     url: str
     key: str
+    secrets_key: str
     layout: Layout
 
 
@@ -47,7 +48,8 @@ async def filled(
             if not await database.fetch(select(organizations.c.id).limit(1)):
                 await _fill(kind, url, layout, many=many)
             key = await create_key(database, ORGANIZATION, "benchmark", [READ])
-        yield Filled(kind, url, key, layout)
+            secrets_key = await create_key(database, ORGANIZATION, "secrets", [READ, READ_SECRETS])
+        yield Filled(kind, url, key, secrets_key, layout)
 
 
 async def _fill(kind: str, url: str, layout: Layout, *, many: bool) -> None:

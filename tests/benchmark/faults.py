@@ -148,7 +148,7 @@ async def _own_server() -> AsyncIterator[PostgreSQL]:
 async def _known(port: int, database: Filled) -> dict[str, list[Asked]]:
     """Requests of each kind with their answers."""
     client, known = Client(port), dict[str, list[Asked]]()
-    asked = questions(database.layout, database.key)
+    asked = questions(database.layout, database.key, database.secrets_key)
     for name in MIX:
         known[name] = []
         for request in asked[name].requests[:DIFFERENT]:

@@ -29,7 +29,7 @@ async def run(arguments: argparse.Namespace) -> list[Sheet]:
                 name: await stack.enter_async_context(running(contestant, database.url))
                 for name, contestant in contestants.items()
             }
-            asked = questions(layout, database.key)
+            asked = questions(layout, database.key, database.secrets_key)
             for question in QUESTIONS:
                 console.print(f"{kind}: {question}", highlight=False)
                 lanes = [Lane(name, question) for name in servers]

@@ -62,8 +62,8 @@ class Question:
     requests: list[bytes]
 
 
-def questions(layout: Layout, key: str) -> dict[str, Question]:
-    """What the servers are compared by."""
+def questions(layout: Layout, key: str, secrets_key: str) -> dict[str, Question]:
+    """What the servers are compared by; `unmasked` asks what `masked` asks with the key that sees secrets."""
     usual, wide = _shuffled(layout.usual.numbers), _shuffled(layout.wide.numbers)
     cursors = Cursors.of("batches", None, Order("created_at", descending=True))
 
@@ -75,6 +75,8 @@ def questions(layout: Layout, key: str) -> dict[str, Question]:
     pages = [{"after": after(number)} for number in usual if number >= layout.usual.first_batch + PAGE]
     made = [
         Question("page20", [post(PAGE20, key, each) for each in pages]),
+        Question("masked", [post(PAGE20, key, each) for each in pages]),
+        Question("unmasked", [post(PAGE20, secrets_key, each) for each in pages]),
         Question("one", [post(ONE, key, each) for each in ids]),
         Question("typename", [post(TYPENAME, key)]),
         Question("rest50", [get(f"/v1/batches/{id_}/callback", key) for id_ in wide_ids]),

@@ -80,7 +80,7 @@ async def _held(server: Server, database: Filled, postgres: str) -> Held:
 
 def _mixed(database: Filled) -> Iterator[RequestRecord]:
     """Requests of all kinds by their shares, among them unique documents."""
-    asked = questions(database.layout, database.key)
+    asked = questions(database.layout, database.key, database.secrets_key)
     unique = unique_documents(database.key)
     pools = {name: cycle(asked[name].requests) for name in MIX}
     choose = random.Random(3)  # noqa: S311

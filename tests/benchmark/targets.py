@@ -16,6 +16,7 @@ def _lanes(question: str, *servers: str) -> tuple[Lane, ...]:
 # The first lane of a part is ours; the others are what it is compared with.
 PARTS: dict[str, tuple[Lane, ...]] = {
     "page20": _lanes("page20", "planned", "ordinary", "textbook", "handwritten"),
+    "masking": (Lane("planned", "masked"), Lane("planned", "unmasked")),
     "one": _lanes("one", "planned", "ordinary", "textbook", "handwritten"),
     "typename": _lanes("typename", "planned", "ordinary", "textbook", "constant"),
     "rest50": (*_lanes("rest50", "planned", "ordinary", "fastapi"), Lane("planned", "graph50")),
@@ -68,6 +69,14 @@ def _both(
 
 TARGETS = [
     *_both("page20 against T", Lane("planned", "page20"), Lane("textbook", "page20"), "requests/s", (25, 33), (45, 65)),
+    *_both(
+        "page20 masked against unmasked",
+        Lane("planned", "masked"),
+        Lane("planned", "unmasked"),
+        "requests/s",
+        (0.9, 0.95),
+        (0.9, 0.95),
+    ),
     *_both("one against T", Lane("planned", "one"), Lane("textbook", "one"), "requests/s", (25, 45), (45, 80)),
     *_both(
         "{ __typename } against constant bytes",

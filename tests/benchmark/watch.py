@@ -139,7 +139,7 @@ def _p99(values: Sequence[float]) -> float:
 
 async def _pages(server: Server, filled_: Filled, arguments: argparse.Namespace) -> float:
     """How many pages are answered a second: the median of the rounds."""
-    asked = questions(filled_.layout, filled_.key)["page20"]
+    asked = questions(filled_.layout, filled_.key, filled_.secrets_key)["page20"]
     rates = []
     for number in range(-1, arguments.rounds):
         console.print(f"{filled_.kind}: page20, round {number + 1}", highlight=False)

@@ -260,10 +260,14 @@ def test_a_demo_delivers_again_and_its_attempts_arrive(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_bundled", [True, False])
-def test_a_demo_says_where_its_explorer_needs_internet(is_bundled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_demo_says_where_its_page_is_and_what_needs_internet(
+    is_bundled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(server, "explorer_is_bundled", lambda: is_bundled)
+    monkeypatch.setattr(server, "page_is_bundled", lambda: is_bundled)
     said = server._welcome("http://127.0.0.1:8000", SampleHistory((OURS, THEIRS), BATCH, 1, 2, 2))
-    assert said.startswith("Explorer  http://127.0.0.1:8000/graphql\n")
+    assert said.startswith("Page      http://127.0.0.1:8000/\nExplorer" if is_bundled else "Explorer")
+    assert "Explorer  http://127.0.0.1:8000/graphql\n" in said
     assert ("It needs internet" in said) is not is_bundled
 
 

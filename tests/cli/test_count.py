@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sqlalchemy import update
 
-from gateway.counting.triggers import unwatch
+from gateway.counting.triggers import unwatch_tables
 from gateway.database.engine import Database
 from gateway.database.tables import counting_lease
 from tests.support.commands import run
@@ -14,7 +14,7 @@ from tests.support.rows import history, store
 
 async def _filled(url: str) -> None:
     database = Database(url)
-    await unwatch(database)
+    await unwatch_tables(database)
     await store(database, history(3))
     await database.close()
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.counting.triggers import unwatch
+from gateway.counting.triggers import unwatch_tables
 from gateway.database.engine import Database
 
 
@@ -12,7 +12,7 @@ from gateway.database.engine import Database
 async def database(database_url: str) -> AsyncIterator[Database]:
     """A connection pool on an empty, migrated database, once on each engine, that nothing watches afterwards."""
     database = Database(database_url)
-    await unwatch(database)
+    await unwatch_tables(database)
     yield database
-    await unwatch(database)
+    await unwatch_tables(database)
     await database.close()

@@ -13,7 +13,7 @@ from sqlalchemy import delete
 
 from gateway.database.engine import Database
 from gateway.database.migrate import migrate
-from gateway.database.required import COUNTS
+from gateway.database.required import COUNTED_TABLES
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import batch_callback_delivery_attempts as attempts
 from gateway.database.tables import batches
@@ -289,5 +289,5 @@ async def test_whatever_is_written_a_long_search_finds_no_other_answer(
 
 async def _emptied(database: Database) -> None:
     async with database.transaction() as connection:
-        for table in COUNTS:
+        for table in COUNTED_TABLES:
             await connection.execute(delete(table))

@@ -13,7 +13,7 @@ from sqlalchemy import make_url, select, update
 from gateway.counting.counter import Counter
 from gateway.counting.lease import COMMAND, SECONDS_TO_TAKE_OVER, Lease
 from gateway.counting.stored import LeaseLost
-from gateway.counting.triggers import watch
+from gateway.counting.triggers import watch_tables
 from gateway.database.engine import Database
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import batch_callback_delivery_attempts as attempts
@@ -118,7 +118,7 @@ async def test_killed_at_any_step_it_leaves_nothing_wrong_and_the_next_goes_on(
 ) -> None:
     await replace(database, story())
     if watched:
-        await watch(database)
+        await watch_tables(database)
     expected = await from_rows(database)
     books = Books(database, watched=watched)
     for lives in itertools.count(0, 3):
@@ -185,7 +185,7 @@ async def test_who_was_taken_over_writes_nothing_any_more(database: Database, mo
 
 async def test_two_at_once_never_both_count(database: Database) -> None:
     await replace(database, story())
-    await watch(database)
+    await watch_tables(database)
     books = Books(database)
     one, other = counter_of(database, seconds=-1), counter_of(database, seconds=-1)
     assert await one.lease.acquire()
@@ -233,7 +233,7 @@ async def test_without_the_database_of_the_stored_periods_rows_answer_until_it_i
     database: Database, postgres_url: str
 ) -> None:
     await replace(database, story())
-    await watch(database)
+    await watch_tables(database)
     target = make_url(postgres_url)
     async with proxied(target.host or "127.0.0.1", target.port or 5432) as proxy:
         url = target.set(port=proxy.port, host="127.0.0.1").render_as_string(hide_password=False)

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from gateway.app import create_app
 from gateway.counting import counter
-from gateway.counting.triggers import watch
+from gateway.counting.triggers import watch_tables
 from gateway.database.engine import Database
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import counted_organizations
@@ -41,7 +41,7 @@ async def test_a_gateway_counts_by_itself_and_answers_as_before(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await store(database, history(5))
-    await watch(database)
+    await watch_tables(database)
     expected = await data(database, ASKED)
     key = await create_key(database, OURS, "test", [READ])
     monkeypatch.setattr(counter, "SECONDS_BETWEEN_ROUNDS", 0.01)

@@ -1,7 +1,7 @@
 """What clients notice when something breaks under load: a late or a refused request, never a wrong answer.
 
 The gateway is a process of its own, PostgreSQL a server of this module's own, `tests.support.proxy` between them. Every
-answer is checked. The load is light where tests of other workers take a core meanwhile, and heavy in the searches.
+answer is checked. The load is light where tests of other workers take a core meanwhile, and heavy among the searches.
 """
 
 import asyncio
@@ -30,6 +30,7 @@ from tests.cli.test_server_life import served
 from tests.support.commands import environment
 from tests.support.forked import Forked
 from tests.support.load import ALLOWED, LATE, RIGHT, Answered, Asked, Client, load
+from tests.support.machine import machine_held
 from tests.support.proxy import HOST, Proxy, proxied
 from tests.support.rows import OURS, batch, delivery, history, identifier, store
 from tests.support.servers import Server, postgres_server
@@ -124,9 +125,13 @@ def server() -> Iterator[Server]:
     scope="module",
     params=[pytest.param(LIGHT, id="light"), pytest.param(HEAVY, id="heavy", marks=pytest.mark.thorough)],
 )
-def weight(request: pytest.FixtureRequest) -> Load:
-    made: Load = request.param
-    return made
+def weight(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Load]:
+    """The heavy load has the machine for itself: what it measures is the gateway, not what runs beside it."""
+    if request.param is LIGHT:
+        yield LIGHT
+        return
+    with machine_held(tmp_path_factory.getbasetemp().parent, alone=True):
+        yield HEAVY
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,8 @@ from tests.support.unlimited import unlimited_documents
 # A seed of random documents, and how many of them are asked over each database.
 SEARCHES = [
     pytest.param(6, 120, id="seed 6"),
-    *(pytest.param(seed, 700, id=f"seed {seed}, all", marks=pytest.mark.thorough) for seed in (6, 7, 8, 9)),
+    pytest.param(6, 300, id="seed 6, longer", marks=pytest.mark.thorough),
+    *(pytest.param(seed, 700, id=f"seed {seed}", marks=pytest.mark.thorough) for seed in (7, 8, 9)),
 ]
 # As the platform signs it, with no space: what stands in it needs no more than being read.
 COMPACT = (
@@ -35,10 +36,11 @@ COMPACT = (
 )
 READY: dict[str, tuple[str, dict[str, Any]]] = {
     **{question.name: (question.query, dict(question.variables)) for question in gallery()},
-    **{name: (text, {}) for name, text in documents().items()},
+    **{name: (text, {}) for name, text in documents().items() if not text.startswith("subscription")},
 }
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("seed", "documents"), SEARCHES)
 async def test_both_paths_answer_alike(database: Database, seed: int, documents: int) -> None:
     tally = Tally()
@@ -102,6 +104,7 @@ async def test_one_odd_row_leaves_the_payloads_of_its_page_whole(database: Datab
         assert {json.loads(each)["extensions"]["code"] for (each,) in told.errors.values()} == {"UNREADABLE_VALUE"}
 
 
+@pytest.mark.no_cover
 def test_every_random_document_is_valid() -> None:
     documents = unlimited_documents(SCHEMA)
     for number in range(300):

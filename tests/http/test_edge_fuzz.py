@@ -112,6 +112,7 @@ def assert_sane(answer: httpx.Response, log: pytest.LogCaptureFixture) -> None:
     log.clear()
 
 
+@pytest.mark.no_cover
 @PATIENT
 @given(content=BODIES, accept=ACCEPTS)
 async def test_no_body_breaks_the_gateway(
@@ -140,6 +141,7 @@ PARAMETERS = st.dictionaries(
 )
 
 
+@pytest.mark.no_cover
 @PATIENT
 @given(parameters=PARAMETERS, tail=st.binary(max_size=20))
 async def test_no_address_breaks_the_gateway(
@@ -163,6 +165,7 @@ HEADERS = st.dictionaries(
 )  # fmt: skip
 
 
+@pytest.mark.no_cover
 @PATIENT
 @given(headers=HEADERS)
 async def test_no_header_breaks_the_gateway(

@@ -111,6 +111,16 @@ async def test_a_stream_goes_on_exactly_behind_a_cursor(scene: Scene, *, by_head
     assert seen == [row["id"] for row in rows[3:]]
 
 
+async def test_a_stream_that_is_cut_before_its_first_event_goes_on_where_it_began(scene: Scene) -> None:
+    async with sse(scene.port, scene.key) as stream:
+        begun = await stream.event()
+        assert begun.keys() == {"id"}
+    row = await create(scene.database, OURS, 1)
+    for _ in range(2):
+        async with sse(scene.port, scene.key, headers={"Last-Event-ID": begun["id"]}) as stream:
+            assert told(await stream.next())[1] == row["id"]
+
+
 @pytest.mark.parametrize("after", ["x", "AAAA", ""])
 async def test_what_is_no_cursor_is_refused(scene: Scene, after: str) -> None:
     async with sse(scene.port, scene.key, after=after) as stream:

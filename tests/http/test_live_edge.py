@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 import json
 import logging
+import socket
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -127,4 +129,32 @@ async def test_operators_see_streams_events_lag_and_one_line_for_each(
 
 async def test_a_silent_stream_shows_that_it_lives(database_url: str, key: str) -> None:
     async with gateway_here(quick(database_url, heartbeat_seconds=0.1)) as port, sse(port, key) as stream:
-        assert [await stream.event() for _ in range(3)] == [{"": ""}] * 3
+        assert "id" in await stream.event()
+        assert [await stream.event() for _ in range(2)] == [{"": ""}] * 2
+
+
+async def test_a_client_that_does_not_read_is_dropped_with_a_code(
+    database: Database, database_url: str, key: str
+) -> None:
+    document = "subscription { callbackDeliveries { node { payloadBytes } } }"
+    body = json.dumps({"query": document})
+    head = (
+        *("POST /graphql HTTP/1.1", "Host: gateway", "Accept: text/event-stream", "Content-Type: application/json"),
+        *(f"Authorization: Bearer {key}", f"Content-Length: {len(body)}", "", body),
+    )
+    async with gateway_here(quick(database_url, stream_backlog=1)) as port:
+        with closing(socket.socket()) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)  # so that little waits on the way
+            client.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", port))
+            reader, writer = await asyncio.open_connection(sock=client, limit=1_024)
+            writer.write("\r\n".join(head).encode())
+            await reader.readuntil(b"id: ")
+            for number in range(45):  # 9 MB: more than the kernel keeps for who does not read
+                await create(database, OURS, number, payload_bytes=b"x" * 200_000)
+            told = b""
+            async with asyncio.timeout(SECONDS):
+                while b"event: complete" not in told:
+                    told = told[-1_000:] + await reader.read(1_000_000)
+            writer.close()
+    assert b'"code":"SUBSCRIBER_TOO_SLOW"' in told

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ NOW = START + timedelta(minutes=720)
 
 
 # The database is shared by all examples on purpose: each replaces all of its rows.
+@pytest.mark.no_cover
 @given(
     rows=histories(),
     asked=st.fixed_dictionaries(

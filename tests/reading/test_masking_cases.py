@@ -3,6 +3,8 @@
 import pytest
 
 from gateway.reading.masking import MASK, mask_host, mask_json, mask_text, mask_url
+from gateway.reading.masking.openings import MOST_OPENINGS
+from gateway.reading.masking.values import MOST_IN_URLS
 
 SECRET = "hunter2Xk29"
 UUID = "123e4567-e89b-12d3-a456-426614174000"
@@ -218,11 +220,34 @@ def test_url_without_a_secret_is_read(url: str) -> None:
             "insert into u (id, password) values (1, '[masked]'), (2, '[masked]')",
         ),
         ("<b>Password</b>: hunter2Xk29", "<b>Password</b>: [masked]"),
-        ("a " * 3 + "key=a1 " * 3000, "a " * 3 + "key=[masked] " * 1500 + "[masked]"),
+        ("a " * 3 + "key=a1 " * 3000, "a " * 3 + "key=[masked] " * MOST_OPENINGS + "[masked]"),
     ],
 )
 def test_only_the_secret_is_masked(text: str, masked: str) -> None:
     assert mask_text(text) == masked
+
+
+def test_many_urls_with_parameters_end_in_the_mask_and_many_plain_ones_do_not() -> None:
+    url = "https://a.example/x?page=2&" + "a=b&" * 20 + "c=hunter2Xk29 "
+    shown = MOST_IN_URLS // len(url.removeprefix("https:").rstrip()) + 1
+    assert mask_text(url * 1000) == url.replace("hunter2Xk29", MASK) * shown + "https" + MASK
+    plain = "https://a.example/batches/42/callback-of-ours.html " * (MOST_OPENINGS - 1)
+    assert mask_text(plain) == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("x //acme.bitrix24.com/y", None),
+        ("https://acme.bitrix24.com/rest/1/secretword/im.notify x", f"https://acme.bitrix24.com/rest/1/{MASK} x"),
+        ("see https://a.example/hooks/bcdfghj x", f"see https://a.example/hooks/{MASK} x"),
+        ("see https://a.example/hook/word/42 x", None),
+        ("at /srv/hooks/bcdfghj x", f"at /srv/hooks/{MASK} x"),
+        ("https://a.example/12345-a-b-c-d-e-f x", f"https://a.example/{MASK} x"),
+    ],
+)
+def test_plain_urls_are_told_from_those_that_hide_words(text: str, masked: str | None) -> None:
+    assert mask_text(text) == (masked or text)
 
 
 def test_host_loses_the_label_that_is_a_secret() -> None:

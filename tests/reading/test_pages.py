@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Table, insert
@@ -50,6 +51,7 @@ def _place(row: dict[str, Any], order: dict[str, str]) -> tuple[bool, Any, UUID]
 
 
 # The database is shared by all examples on purpose: each replaces all of its rows.
+@pytest.mark.no_cover
 @given(rows=histories(), walk=_walks(), twin=st.integers(0, 3))
 @settings(
     max_examples=150,

@@ -166,6 +166,7 @@ def _questions(draw: st.DrawFn) -> tuple[Rows, CallbackDeliveryFilter, datetime,
 
 
 # The database is shared by all examples on purpose: each replaces all of its rows.
+@pytest.mark.no_cover
 @given(question=_questions(), bucket=st.sampled_from(("HOUR", "DAY")), hosts=st.sampled_from((100, 2)))
 @settings(
     max_examples=120,

@@ -234,6 +234,7 @@ async def test_delivery_of_nothing_but_nulls_has_every_key(database: Database, a
     ]
 
 
+@pytest.mark.no_cover
 async def test_every_batch_of_the_sample_is_served_as_the_twin_serves_it(database: Database, ask: Ask) -> None:
     sample = await write_sample(database, START)
     keys = {of: await create_key(database, of, "test", [READ]) for of in sample.organization_ids}
@@ -348,6 +349,7 @@ deliveries_of_one = st.lists(
 )
 
 
+@pytest.mark.no_cover
 @given(stored=deliveries_of_one, in_flight=st.booleans())
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

@@ -111,7 +111,7 @@ async def test_an_export_is_the_pages_of_the_list_joined(
     order: tuple[str, str] | None,
 ) -> None:
     await furnish(database)
-    for size in ("PAGE", "WIDE_PAGE"):
+    for size in ("ROWS_IN_STATEMENT", "WIDE_PAGE"):
         monkeypatch.setattr(exports, size, 4)
     variables = {"filter": filter_} | (
         {"orderBy": dict(zip(("field", "direction"), order, strict=True))} if order else {}
@@ -297,7 +297,7 @@ async def test_a_failure_in_the_middle_is_no_end(
     database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await furnish(database)
-    monkeypatch.setattr(exports, "PAGE", 4)
+    monkeypatch.setattr(exports, "ROWS_IN_STATEMENT", 4)
     written = exports.Export._written
 
     def failing(self: exports.Export, objects: Any) -> bytes:

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import httpx
+import pytest
 
 from gateway.app import create_app
 from gateway.database.engine import Database
@@ -48,6 +49,7 @@ def _in_one_form(delivery: dict[str, Any]) -> dict[str, Any]:
     return delivery
 
 
+@pytest.mark.no_cover
 async def test_both_faces_tell_the_same_of_every_batch(database: Database) -> None:
     sample = await write_sample(database, START)
     app = create_app(Settings(database_url=database.url.render_as_string(hide_password=False), rate_limit=0))

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.counting.answers import Statistics
 from gateway.counting.counter import Counter
-from gateway.counting.triggers import unwatch, watch
+from gateway.counting.triggers import unwatch_tables, watch_tables
 from gateway.database.engine import Database
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import batch_callback_delivery_attempts as attempts
@@ -34,7 +34,7 @@ class Books:
 
     async def open(self) -> None:
         """Count what there is."""
-        await (watch if self.watched else unwatch)(self.database)
+        await (watch_tables if self.watched else unwatch_tables)(self.database)
         assert await self.counter.lease.acquire(from_servers=True)
         await self.counter.complete(OURS)
 

@@ -82,10 +82,10 @@ class Told:
         return {"event": "cut"}
 
     async def next(self) -> dict[str, Any]:
-        """The next event that is no sign of life; the data of a `next` is read."""
+        """The next event that is neither a sign of life nor the beginning; the data of a `next` is read."""
         while True:
             event = await self.event()
-            if event != {"": ""}:
+            if event != {"": ""} and event.keys() != {"id"}:
                 return {**event, "data": json.loads(event["data"])} if event.get("data") else event
 
 

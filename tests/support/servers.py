@@ -27,6 +27,7 @@ from tests.support.pooler import pooling
 # For tests: nothing has to outlive the machine, and several servers have to fit on it.
 CONFIGURATION = """
 fsync = off
+full_page_writes = off
 shared_buffers = 16MB
 max_connections = 60
 listen_addresses = '127.0.0.1'

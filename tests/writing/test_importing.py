@@ -11,7 +11,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from sqlalchemy import Table, func, select
+from sqlalchemy import Table, func, select, text
 
 from gateway.database.engine import Database
 from gateway.database.tables import (
@@ -196,6 +196,41 @@ async def test_other_content_under_the_same_id_is_refused(
 ) -> None:
     await load(database, tmp_path, batch(delivery(attempts=[attempt()]), metadata={"a": True}))
     assert f"1: {field}: differs from what is known of" in (await refusal(database, tmp_path, changed)).strip()
+
+
+UNREADABLE = {
+    "sqlite": [
+        ("batches", "created_at", "soon"),
+        ("batches", "metadata", "{"),
+        ("batches", "cost", "much"),
+        ("batch_callback_deliveries", "next_attempt_at", "soon"),
+        ("batch_callback_delivery_attempts", "created_at", "soon"),
+    ],
+    "postgresql": [
+        ("batches", "completed_at", "0044-03-15 BC"),
+        ("batches", "metadata", "9" * 5_000),
+        ("batches", "cost", "NaN"),
+        ("batch_callback_deliveries", "next_attempt_at", "20000-01-01"),
+        ("batch_callback_delivery_attempts", "created_at", "20000-01-01"),
+    ],
+}
+PLACES = {
+    "batches": (BATCH, ""),
+    "batch_callback_deliveries": (identifier(0xDE, 1), "callback_deliveries[0]."),
+    "batch_callback_delivery_attempts": (identifier(0xA7, 1), "callback_deliveries[0].attempts[0]."),
+}
+
+
+@pytest.mark.parametrize("number", range(5))
+async def test_a_stored_row_that_cannot_be_read_is_named(database: Database, tmp_path: Path, number: int) -> None:
+    line = batch(delivery(attempts=[attempt()]), metadata={"a": 1}, cost="0.10")
+    await load(database, tmp_path, line)
+    table, column, value = UNREADABLE[database.dialect][number]
+    async with database.transaction() as connection:
+        await connection.execute(text(f"UPDATE {table} SET {column} = '{value}'"))
+    id_, field = PLACES[table]
+    told = f"1: {field}{column}: what {table} holds of {id_} cannot be read: `gateway doctor` says what is odd"
+    assert (await refusal(database, tmp_path, line)).strip() == told
 
 
 @pytest.mark.parametrize("document", [batch(), batch(delivery(2)), [delivery(2)], batch(id=identifier(0xBA, 9))])

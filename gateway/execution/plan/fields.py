@@ -5,7 +5,7 @@ read path, so that a selection runs those which do side by side, after all other
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
 from types import NoneType
@@ -16,7 +16,7 @@ import msgspec
 from gateway.execution.plan.arguments import Arguments
 from gateway.execution.plan.batches import ColumnBatch, DictBatch, ObjectBatch, RowBatch
 from gateway.execution.plan.columns import Unplannable, Values, Write
-from gateway.reading.masking import AWAY, mask_text, mask_texts
+from gateway.reading.masking import TextMask
 from gateway.reading.previews import Preview, Wanted
 from gateway.reading.questions import NodeById, RowById, RowsOf
 from gateway.reading.reader import Reader
@@ -27,8 +27,7 @@ from gateway.schema.inputs import canonical_ids, preview_size
 from gateway.schema.nodes import NODES, Node
 from gateway.schema.scalars import canonical_id
 
-TEXT = {str, NoneType}
-JSON_VALUES = TEXT | {dict, list, bool, int, float}
+JSON_VALUES = {NoneType, str, dict, list, bool, int, float}
 
 
 class RequestInfo(msgspec.Struct, frozen=True):
@@ -223,23 +222,11 @@ class MaskedField(PlannedField):
         return await self.complete.completed(values, request)
 
     async def _masked(self, values: Values) -> Values:
-        kinds = set(map(type, values))
-        if not kinds <= TEXT:
-            if not kinds <= JSON_VALUES:
-                raise Unplannable("a value that nobody knows how to mask")
-            return await asyncio.to_thread(lambda: [None if value is None else self.mask(value) for value in values])
-        texts = set(values)
-        texts.discard(None)
-        is_long = sum(map(len, texts)) > AWAY
-        hidden = await asyncio.to_thread(self._hidden, texts) if is_long else self._hidden(texts)
-        # Most pages have no secret, and are left as they are: 800 values cost 40 us then.
-        return [hidden.get(text, text) for text in values] if hidden else values
-
-    def _hidden(self, texts: Collection[str]) -> dict[str, str]:
-        """What is shown for each text that has a secret in it."""
-        if self.mask is mask_text:
-            return mask_texts(texts)
-        return {text: shown for text in texts if (shown := self.mask(text)) != text}
+        if isinstance(self.mask, TextMask):
+            return await _shown(self.mask, values)
+        if not set(map(type, values)) <= JSON_VALUES:
+            raise Unplannable("a value that nobody knows how to mask")
+        return await asyncio.to_thread(lambda: [None if value is None else self.mask(value) for value in values])
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,9 +262,14 @@ class PreviewedField(PlannedField):
 
     async def values(self, batch: ColumnBatch, request: RequestInfo, /) -> Values:
         preview = Preview(self.source.column, preview_size(**self.arguments.of(request.variables)))
-        texts = map(preview.text, batch.column(preview.label), batch.column(preview.length_label))
+        shown = list(map(preview.text, batch.column(preview.label), batch.column(preview.length_label)))
         mask = None if request.reader.scope.sees_secrets else self.source.mask
-        shown = [text if text is None or mask is None else text.masked(mask) for text in texts]
+        if mask is not None:
+            texts = await _shown(mask, [each and each.text for each in shown])
+            shown = [
+                each if each is None or each.text == text else each.showing(text)
+                for each, text in zip(shown, texts, strict=True)
+            ]
         return await self.complete.completed(shown, request)
 
 
@@ -389,6 +381,20 @@ class NodesField(PlannedField):
             for place, object_ in zip(places, await self.selections[of].objects(rows, request), strict=True):
                 made[place] = object_
         return _nullable(made, self.nullable)
+
+
+async def _shown(mask: TextMask, values: Values) -> Values:
+    """Texts and nulls as they are shown to who may not see secrets: each text is masked once."""
+    try:
+        texts = set(values)
+    except TypeError as odd:
+        raise Unplannable("a value that nobody knows how to mask") from odd
+    texts.discard(None)
+    if not set(map(type, texts)) <= {str}:
+        raise Unplannable("a value that nobody knows how to mask")
+    hidden = await mask.hidden_beside(texts)
+    # Most pages have no secret, and are left as they are.
+    return [hidden.get(text, text) for text in values] if hidden else values
 
 
 def _by_parent(parents: Sequence[str], parent_of: Values, made: Sequence[Any]) -> dict[str, list[Any]]:

@@ -188,6 +188,7 @@ function Page({ config, apiKey, organization, onCredential }: PageProps) {
                 config={config}
                 hasKey={apiKey !== ""}
                 onView={show}
+                onViewer={setViewer}
                 onKey={enterKey}
               />
             )}

@@ -6,6 +6,8 @@ export interface Config {
   readonly explorer: string | null;
   /** In a demo, the key that everybody knows; else empty. */
   readonly apiKey: string;
+  /** The scope that a viewer needs to have callbacks delivered again; null where the gateway cannot. */
+  readonly redeliveryScope: string | null;
 }
 
 export function readConfig(): Config {

@@ -2,14 +2,26 @@ import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { useClient, useQuery } from "urql";
 import { ALL, CUSTOM, cleared, isFiltered, splitMetadata, type View } from "./address.ts";
 import type { Config } from "./config.ts";
-import { DELIVERIES, explorerLink, FIND_BY_METADATA, MORE, type Row } from "./documents.ts";
+import { ConnectionState } from "./connection.tsx";
+import {
+  DELIVERIES,
+  explorerLink,
+  FIND_BY_METADATA,
+  type Filter,
+  LIVE_DELIVERIES,
+  MORE,
+  type Row,
+} from "./documents.ts";
+import { Export } from "./exporting.tsx";
 import { Facets } from "./facets.tsx";
 import { failureOf } from "./failure.ts";
 import { Figures } from "./figures.tsx";
 import { bucketOf, PAGE_SIZE, variablesOf } from "./filter.ts";
 import { List, ListSkeleton } from "./list.tsx";
+import { type Connection, useLive } from "./live.ts";
 import { FailureNotice, Notice, type Remedies } from "./notice.tsx";
 import type { DeliveriesQuery, FindByMetadataQuery } from "./operations.ts";
+import { DeliverAllAgain } from "./redelivery.tsx";
 import { type Range, Timeline } from "./timeline.tsx";
 
 interface Props extends Pick<Remedies, "onKey"> {
@@ -62,6 +74,18 @@ export function Deliveries(props: Props) {
   );
 }
 
+/** What has changed since the first view was read, by the delivery. */
+interface Changes {
+  readonly since: DeliveriesQuery | null;
+  readonly rows: ReadonlyMap<string, Row>;
+}
+
+const NO_CHANGES: Changes = { since: null, rows: new Map() };
+
+function changed(changes: Changes, row: Row): Changes {
+  return { ...changes, rows: new Map(changes.rows).set(row.id, row) };
+}
+
 interface More {
   readonly behind: DeliveriesQuery;
   readonly rows: readonly Row[];
@@ -84,9 +108,38 @@ function Found(props: Props & { batches: readonly string[] | null }) {
     }
   }, [viewer, onViewer]);
 
+  const asBefore = useRef({ now, asked });
+  useEffect(() => {
+    const before = asBefore.current;
+    asBefore.current = { now, asked };
+    if (before.now !== now && before.asked === asked) {
+      again({ requestPolicy: "network-only" }); // the same question, whose answer may be another by now
+    }
+  }, [now, asked, again]);
+
+  const [changes, setChanges] = useState<Changes>(NO_CHANGES);
+  const since = changes.since === data ? changes : NO_CHANGES;
+  const connection = useLive({
+    document: LIVE_DELIVERIES,
+    variables: data && view.delivery === "" ? { filter: variables.filter ?? null } : null,
+    cursorOf: (event) => event.callbackDeliveries.cursor,
+    onEvent: ({ callbackDeliveries: { node } }) => {
+      if (node && data) {
+        setChanges((before) => changed(before.since === data ? before : { ...NO_CHANGES, since: data }, node));
+      }
+    },
+    onGap: onRefresh,
+  });
+
   const first = data?.callbackDeliveries;
   const further = more && more.behind === data ? more : null;
-  const rows = useMemo(() => [...(first?.nodes ?? []), ...(further?.rows ?? [])], [first, further]);
+  const read = useMemo(() => [...(first?.nodes ?? []), ...(further?.rows ?? [])], [first, further]);
+  const rows = useMemo(() => read.map((row) => since.rows.get(row.id) ?? row), [read, since.rows]);
+  const fresh = useMemo(() => {
+    const known = new Set(read.map(({ id }) => id));
+    const newest = read[0]?.createdAt ?? "";
+    return [...since.rows.values()].filter(({ id, createdAt }) => !known.has(id) && createdAt >= newest).length;
+  }, [read, since.rows]);
   const cursor = further ? further.cursor : first?.pageInfo.hasNextPage ? first.pageInfo.endCursor : null;
   const onMore = useCallback(async () => {
     if (!data || cursor === null || loading.current === cursor) {
@@ -125,6 +178,8 @@ function Found(props: Props & { batches: readonly string[] | null }) {
         stale={fetching}
         rows={rows}
         hasMore={cursor !== null && failed === null}
+        fresh={fresh}
+        connection={connection}
         onMore={onMore}
         variables={variables}
       />
@@ -152,12 +207,17 @@ interface ContentsProps extends Props {
   readonly stale?: boolean;
   readonly rows: readonly Row[];
   readonly hasMore: boolean;
+  /** How many deliveries were made since: they are told, and shown when the viewer wants them. */
+  readonly fresh?: number;
+  readonly connection?: Connection;
   readonly onMore: () => void;
   readonly variables: object;
 }
 
 function Contents({ data, stale = false, rows, hasMore, onMore, variables, ...props }: ContentsProps) {
-  const { view, zone, now, clock, config, onView } = props;
+  const { fresh = 0, connection = "off" } = props;
+  const { view, zone, now, clock, config, onView, onRefresh } = props;
+  const filter = (variables as { filter?: Filter }).filter ?? {};
   const stats = data?.callbackStats ?? null;
   const latest = useRef({ view, onView });
   latest.current = { view, onView };
@@ -179,6 +239,25 @@ function Contents({ data, stale = false, rows, hasMore, onMore, variables, ...pr
           zone={zone}
           onRange={onRange}
         />
+        <div className="toolbar">
+          <h2>Deliveries</h2>
+          <ConnectionState connection={connection} />
+          <span role="status" className="fresh">
+            {fresh > 0 && (
+              <button type="button" className="primary" onClick={onRefresh}>
+                {fresh === 1 ? "1 new delivery" : `${fresh} new deliveries`}: show
+              </button>
+            )}
+          </span>
+          {data && rows.length > 0 && (
+            <>
+              <Export filter={filter} />
+              {config.redeliveryScope !== null && data.viewer.scopes.includes(config.redeliveryScope) && (
+                <DeliverAllAgain filter={filter} onChanged={onRefresh} />
+              )}
+            </>
+          )}
+        </div>
         {!data ? (
           <ListSkeleton />
         ) : rows.length === 0 ? (

@@ -1,14 +1,25 @@
-import { useEffect, useRef } from "react";
+import { type ReactNode, type RefObject, useEffect, useRef } from "react";
 import { type Client, useClient, useQuery } from "urql";
 import { type View, writeAddress } from "./address.ts";
 import { Badge } from "./badge.tsx";
 import { Body } from "./body.tsx";
 import type { Config } from "./config.ts";
+import { ConnectionState } from "./connection.tsx";
 import { Copy } from "./copy.tsx";
-import { DELIVERY, explorerLink, type Investigated, WHOLE_PAYLOAD, WHOLE_RESPONSE } from "./documents.ts";
+import {
+  DELIVERY,
+  explorerLink,
+  type Investigated,
+  LIVE_DELIVERY,
+  type Viewer,
+  WHOLE_PAYLOAD,
+  WHOLE_RESPONSE,
+} from "./documents.ts";
 import { failureOf } from "./failure.ts";
+import { useLive } from "./live.ts";
 import { NextAttempt } from "./next.tsx";
 import { FailureNotice, Notice, type Remedies } from "./notice.tsx";
+import { DeliverAgain } from "./redelivery.tsx";
 import { splitUrl, words } from "./state.ts";
 import { pieces } from "./text.ts";
 import { ago, atSecond, lasting } from "./time.ts";
@@ -23,21 +34,37 @@ interface Props extends Omit<Remedies, "onRetry" | "onNarrow"> {
   readonly config: Config;
   readonly hasKey: boolean;
   readonly onView: (view: View) => void;
+  readonly onViewer: (viewer: Viewer) => void;
 }
 
 /** An investigation: everything that is known of one delivery. */
-export function Delivery({ id, view, zone, config, hasKey, onView, onKey }: Props) {
+export function Delivery({ id, view, zone, config, hasKey, onView, onViewer, onKey }: Props) {
   const variables = { id, maxBytes: PREVIEW_BYTES };
   const [{ data, error, fetching }, again] = useQuery({ query: DELIVERY, variables });
   const heading = useRef<HTMLHeadingElement>(null);
   const delivery = data?.callbackDelivery?.id === id ? data.callbackDelivery : null;
   const known = delivery?.id;
+  const readAgain = () => again({ requestPolicy: "network-only" });
+  const connection = useLive({
+    document: LIVE_DELIVERY,
+    variables: known ? { id: known } : null,
+    cursorOf: (event) => event.callbackDelivery.cursor,
+    onEvent: readAgain,
+    onGap: readAgain,
+  });
   useEffect(() => {
     if (known) {
       heading.current?.focus({ preventScroll: true });
       scrollTo(0, 0);
     }
   }, [known]);
+  const viewer = data?.viewer;
+  useEffect(() => {
+    if (viewer) {
+      onViewer(viewer);
+    }
+  }, [viewer, onViewer]);
+  const mayRedeliver = config.redeliveryScope !== null && (viewer?.scopes.includes(config.redeliveryScope) ?? false);
   const back = () => onView({ ...view, delivery: "" });
   return (
     <article className="investigation" aria-busy={fetching}>
@@ -51,12 +78,17 @@ export function Delivery({ id, view, zone, config, hasKey, onView, onKey }: Prop
         >
           ← All deliveries
         </a>
+        <ConnectionState connection={connection} />
       </p>
       {error && !delivery ? (
         <FailureNotice failure={failureOf(error, hasKey)} onRetry={() => again()} onNarrow={back} onKey={onKey} />
       ) : delivery ? (
         <>
-          <Head delivery={delivery} zone={zone} heading={heading} />
+          <Head delivery={delivery} zone={zone} heading={heading}>
+            {mayRedeliver && (
+              <DeliverAgain delivery={delivery} onOpen={(made) => onView({ ...view, delivery: made })} />
+            )}
+          </Head>
           <div className="sides">
             <Main delivery={delivery} zone={zone} />
             <Aside delivery={delivery} view={view} zone={zone} config={config} variables={variables} onView={onView} />
@@ -84,15 +116,14 @@ export function Delivery({ id, view, zone, config, hasKey, onView, onKey }: Prop
   );
 }
 
-function Head({
-  delivery,
-  zone,
-  heading,
-}: {
-  delivery: Investigated;
-  zone: string;
-  heading: React.RefObject<HTMLHeadingElement | null>;
-}) {
+interface HeadProps {
+  readonly delivery: Investigated;
+  readonly zone: string;
+  readonly heading: RefObject<HTMLHeadingElement | null>;
+  readonly children: ReactNode;
+}
+
+function Head({ delivery, zone, heading, children }: HeadProps) {
   const { host, path } = splitUrl(delivery.callbackUrl);
   const { failure } = delivery;
   return (
@@ -103,6 +134,7 @@ function Head({
           {host}
           <span className="quiet">{path}</span>
         </h1>
+        {children}
       </div>
       <p className="quiet">
         {delivery.isAutomatic === false ? "Made by hand" : "Made"}{" "}
@@ -154,7 +186,7 @@ function Main({ delivery, zone }: { delivery: Investigated; zone: string }) {
         <h2 id="sent">What was sent</h2>
         <Body
           key={delivery.id}
-          label="What was sent"
+          label="The body that was sent"
           preview={delivery.payloadBytesPreview}
           nothing="The body is not known."
           onWhole={() => wholePayload(client, delivery.id)}

@@ -38,6 +38,13 @@ export function failureOf(error: CombinedError, hasKey: boolean): Failure {
             "key",
           );
     case "PERMISSION_DENIED":
+      if (/startsWith/.test(first?.message ?? "")) {
+        return told(
+          "This key may search URLs by whole segments only",
+          "End the text with the / behind a host or a segment, such as https://hooks.example/in/, or search for the host.",
+          "none",
+        );
+      }
       return told(
         "This key may not read deliveries",
         `${first?.message ?? ""} Ask whoever made it for one with the scope batches:read, or enter another.`.trim(),

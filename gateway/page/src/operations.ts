@@ -71,6 +71,15 @@ export type CallbackDeliveryFilter = {
   statusCode?: TextFilter | null | undefined;
 };
 
+/** What happened to a delivery or an attempt, by what its row says; what happened quickly is told as one change. */
+export type ChangeKind =
+  /** It changed, for example since an attempt was made. */
+  | 'CHANGED'
+  /** The delivery succeeded or was given up. */
+  | 'COMPLETED'
+  /** It is new. */
+  | 'CREATED';
+
 /** Keeps rows by a part of a text; upper and lower case differ. */
 export type ContainsFilter = {
   /** Texts that contain this. */
@@ -78,6 +87,20 @@ export type ContainsFilter = {
   /** True keeps rows without a text, false those with one. */
   isNull?: boolean | null | undefined;
 };
+
+/** How exact a count is. */
+export type CountPrecision =
+  /** There are more: counting stopped here. */
+  | 'CAPPED'
+  /** There are exactly so many. */
+  | 'EXACT';
+
+/** What an export is written as. */
+export type ExportFormat =
+  /** RFC 4180 in UTF-8, for spreadsheets: no cell is run as a formula. */
+  | 'CSV'
+  /** A JSON object a line, and a last line that says `end`. */
+  | 'NDJSON';
 
 /** Keeps rows by an id. */
 export type IdFilter = {
@@ -104,6 +127,29 @@ export type IntFilter = {
   /** This number or less. */
   lte?: number | null | undefined;
 };
+
+/** Why a callback was not delivered again; nothing was done. */
+export type RedeliveryRefusalReason =
+  /** There is no batch with this id. */
+  | 'BATCH_NOT_FOUND'
+  /** The batch has another latest delivery than when the plan was made. */
+  | 'CHANGED'
+  /** A delivery of this batch is in flight: there is one at a time. */
+  | 'CONFLICT'
+  /** The platform does not let this credential do it. */
+  | 'NOT_ALLOWED'
+  /** It was not begun: the time was over, or the gateway is about to stop. */
+  | 'NOT_BEGUN'
+  /** The batch has not ended: its callback has not been sent yet. */
+  | 'NOT_ENDED'
+  /** This gateway has no platform to ask. */
+  | 'NOT_OFFERED'
+  /** The batch has no callback URL. */
+  | 'NO_CALLBACK_URL'
+  /** The platform cannot take it just now. */
+  | 'PLATFORM_UNAVAILABLE'
+  /** The platform refused it. */
+  | 'REFUSED';
 
 /** Keeps rows by a text, compared exactly. */
 export type TextFilter = {
@@ -180,7 +226,15 @@ export type DeliveryQueryVariables = Exact<{
 }>;
 
 
-export type DeliveryQuery = { callbackDelivery: { id: string, statusCode: string | null, inFlight: boolean, overdue: boolean, willRetry: boolean, nextAttemptAt: string | null, attemptCount: number | null, maxAttempts: number | null, isAutomatic: boolean | null, signingSecretId: string | null, createdAt: string, updatedAt: string | null, completedAt: string | null, callbackUrl: string | null, failureReasonCode: string | null, failureDetail: string | null, asCurl: string | null, failure: { code: string, title: string, retryable: boolean | null, advice: string } | null, payload: { event: BatchCallbackEvent } | null, payloadBytesPreview: { text: string, truncated: boolean, byteLength: number } | null, attempts: Array<{ id: string, attemptNumber: number, createdAt: string, statusCode: number | null, responseTimeMs: number | null, errorMessage: string | null, responseBodyPreview: { text: string, truncated: boolean, byteLength: number } | null }>, batch: { id: string, statusCode: string | null, targetType: string | null, itemsTotal: number | null, itemsSucceeded: number | null, itemsFailed: number | null, itemsCancelled: number | null, createdAt: string, completedAt: string | null, durationMs: number | null, metadata: unknown, callbackDeliveryCount: number, callbackDeliveries: Array<{ id: string, statusCode: string | null, inFlight: boolean, overdue: boolean, isAutomatic: boolean | null, createdAt: string, attemptCount: number | null }> } | null } | null };
+export type DeliveryQuery = { viewer: { scopes: Array<string>, organization: { id: string, name: string | null } }, callbackDelivery: { id: string, statusCode: string | null, inFlight: boolean, overdue: boolean, willRetry: boolean, nextAttemptAt: string | null, attemptCount: number | null, maxAttempts: number | null, isAutomatic: boolean | null, signingSecretId: string | null, createdAt: string, updatedAt: string | null, completedAt: string | null, callbackUrl: string | null, failureReasonCode: string | null, failureDetail: string | null, asCurl: string | null, failure: { code: string, title: string, retryable: boolean | null, advice: string } | null, payload: { event: BatchCallbackEvent } | null, payloadBytesPreview: { text: string, truncated: boolean, byteLength: number } | null, attempts: Array<{ id: string, attemptNumber: number, createdAt: string, statusCode: number | null, responseTimeMs: number | null, errorMessage: string | null, responseBodyPreview: { text: string, truncated: boolean, byteLength: number } | null }>, batch: { id: string, statusCode: string | null, targetType: string | null, itemsTotal: number | null, itemsSucceeded: number | null, itemsFailed: number | null, itemsCancelled: number | null, createdAt: string, completedAt: string | null, durationMs: number | null, metadata: unknown, callbackDeliveryCount: number, callbackDeliveries: Array<{ id: string, statusCode: string | null, inFlight: boolean, overdue: boolean, isAutomatic: boolean | null, createdAt: string, attemptCount: number | null }> } | null } | null };
+
+export type ExportQueryVariables = Exact<{
+  filter?: CallbackDeliveryFilter | null | undefined;
+  format: ExportFormat;
+}>;
+
+
+export type ExportQuery = { callbackDeliveries: { exportLink: { url: string } } };
 
 export type FindQueryVariables = Exact<{
   id: string | number;
@@ -197,6 +251,22 @@ export type FindByMetadataQueryVariables = Exact<{
 
 export type FindByMetadataQuery = { batches: { nodes: Array<{ id: string }>, pageInfo: { hasNextPage: boolean } } };
 
+export type LiveDeliveriesSubscriptionVariables = Exact<{
+  filter?: CallbackDeliveryFilter | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type LiveDeliveriesSubscription = { callbackDeliveries: { cursor: string, change: ChangeKind, node: { id: string, statusCode: string | null, inFlight: boolean, overdue: boolean, failureReasonCode: string | null, attemptCount: number | null, maxAttempts: number | null, isAutomatic: boolean | null, createdAt: string, nextAttemptAt: string | null, callbackUrl: string | null, failure: { title: string } | null, latestAttempt: { statusCode: number | null, responseTimeMs: number | null } | null } | null } };
+
+export type LiveDeliverySubscriptionVariables = Exact<{
+  id: string | number;
+  after?: string | null | undefined;
+}>;
+
+
+export type LiveDeliverySubscription = { callbackDelivery: { cursor: string, change: ChangeKind } };
+
 export type MoreDeliveriesQueryVariables = Exact<{
   filter?: CallbackDeliveryFilter | null | undefined;
   first: number;
@@ -205,6 +275,33 @@ export type MoreDeliveriesQueryVariables = Exact<{
 
 
 export type MoreDeliveriesQuery = { callbackDeliveries: { nodes: Array<{ id: string, statusCode: string | null, inFlight: boolean, overdue: boolean, failureReasonCode: string | null, attemptCount: number | null, maxAttempts: number | null, isAutomatic: boolean | null, createdAt: string, nextAttemptAt: string | null, callbackUrl: string | null, failure: { title: string } | null, latestAttempt: { statusCode: number | null, responseTimeMs: number | null } | null }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
+
+export type RedeliverMutationVariables = Exact<{
+  batchId: string | number;
+}>;
+
+
+export type RedeliverMutation = { redeliverCallback:
+    | { __typename: 'RedeliveryMade', delivery: { id: string } }
+    | { __typename: 'RedeliveryPlanned' }
+    | { __typename: 'RedeliveryRefused', message: string }
+    | { __typename: 'RedeliveryUnknown', message: string }
+   };
+
+export type RedeliverManyMutationVariables = Exact<{
+  filter?: CallbackDeliveryFilter | null | undefined;
+  first: number;
+  dryRun: boolean;
+  token?: string | null | undefined;
+}>;
+
+
+export type RedeliverManyMutation = { redeliverCallbacks: { token: string | null, expiresAt: string | null, totalCount: { value: number, precision: CountPrecision } | null, results: Array<
+      | { __typename: 'RedeliveryMade', batchId: string, delivery: { id: string } }
+      | { __typename: 'RedeliveryPlanned', batchId: string, delivery: { id: string, callbackUrl: string | null, createdAt: string } }
+      | { __typename: 'RedeliveryRefused', batchId: string, reason: RedeliveryRefusalReason, message: string }
+      | { __typename: 'RedeliveryUnknown', batchId: string, message: string }
+    > } };
 
 export type WholePayloadQueryVariables = Exact<{
   id: string | number;

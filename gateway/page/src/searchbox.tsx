@@ -55,7 +55,7 @@ export function SearchBox({ view, field, onView, onFind }: Props) {
           type="search"
           aria-label="Search deliveries"
           aria-keyshortcuts="/"
-          placeholder="An id, URL, host, error text, or key=value of the metadata"
+          placeholder="Id, URL, host, error text or key=value"
           value={text}
           onChange={({ currentTarget }) => setText(currentTarget.value)}
           spellCheck={false}

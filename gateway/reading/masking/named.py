@@ -33,8 +33,10 @@ from gateway.reading.masking.values import (
 
 LONGEST_REST_OF_NAME = 100  # characters of a name before and after the word that makes it a credential's
 NAME_LETTERS = re.compile(r"[\w.%-]*+")
+NAME_LETTER = re.compile(r"[\w.%-]")
 # Percent-encoded, what is no part of a name: quotes, separators, brackets.
 ENCODED_MARK = re.compile(r"%(?:25)*(?:2[0-9A-CFac-f]|3[A-Fa-f]|5[BDbd]|7[BDbd])")
+BEFORE_FIRST_NAME = "\r\n \t<>*#|-"
 ENDS_LINE_START = re.compile(r"(?:\A|[\r\n])([ \t<>*#|-]*+)\Z")
 
 # What separates a name from its value: `name=`, `name: `, `"name": `, `\"name\":`, `user[name]=`, `name=>`, `name%3D`,
@@ -142,7 +144,9 @@ Found = Sequence[Replacement] | None
 
 def named(text: str, start: int, end: int, in_url: bool = False) -> Iterator[Replacement]:
     """Mask the value that a name in this text has, where a credential's word in it stands from `start` to `end`."""
-    begin = start - NAME_LETTERS.match(text[max(0, start - LONGEST_REST_OF_NAME) : start][::-1]).end()  # type: ignore[union-attr]
+    begin = start
+    if start and NAME_LETTER.match(text, start - 1):
+        begin -= NAME_LETTERS.match(text[max(0, start - LONGEST_REST_OF_NAME) : start][::-1]).end()  # type: ignore[union-attr]
     end = NAME_LETTERS.match(text, end, end + LONGEST_REST_OF_NAME).end()  # type: ignore[union-attr]
     name = text[begin:end]
     if "%" in name:
@@ -179,7 +183,7 @@ def _label(text: str, begin: int, end: int, name: str) -> Found:
     if text[max(0, begin - 1) : begin] not in {'"', "'"}:
         return None
     near = text[max(0, begin - NEAR) : begin]
-    if not LABEL_BEFORE.search(near[-20:]):
+    if near[:-1].rstrip()[-1:] not in {":", "="} or not LABEL_BEFORE.search(near[-20:]):
         return None
     ends = [value.end() for value in VALUE_BEFORE.finditer(near)]
     labelled = LABELLED.match(near, ends[-1]) if ends else None
@@ -294,7 +298,7 @@ def _is_shown(text: str, begin: int, name: str, value: str) -> bool:
     if is_strong(name):
         return False
     near = text[max(0, begin - 20) : begin]
-    if WORD_OR_MARK.fullmatch(value) and ODD_NAMES.search(near):
+    if near.rstrip("\"'`")[-1:].isspace() and WORD_OR_MARK.fullmatch(value) and ODD_NAMES.search(near):
         return True
     if name.lower() not in {"key", "keys"} or len(value) > LONGEST_REST_OF_NAME:
         return False
@@ -314,6 +318,8 @@ def _explains_all(value: str) -> bool:
 
 def _indent(text: str, begin: int) -> int | None:
     """How far a name is indented that begins its line; None where it does not."""
+    if begin and text[begin - 1] not in BEFORE_FIRST_NAME:
+        return None
     found = ENDS_LINE_START.search(text[max(0, begin - 40) : begin])
     return (
         None if found is None or (begin > 40 and found.start() == 0 and found[0][:1] not in "\r\n") else len(found[1])

@@ -18,7 +18,7 @@ import hyperscan
 from gateway.reading.masking.names import ENDINGS, FOREIGN, WORDS
 from gateway.reading.masking.tokens import FORMS, ISSUERS, SHAPES
 
-MOST_OPENINGS = 1_500  # places in one text; what follows the last is masked whole
+MOST_OPENINGS = 1_100  # places in one text; what follows the last is masked whole
 
 
 NUL = "\0"  # between texts; what is left of a token before it counts as at an end

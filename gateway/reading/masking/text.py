@@ -6,12 +6,13 @@ stay readable: they are what one looks for in a log.
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from gateway.reading.masking.commands import called, commanded
 from gateway.reading.masking.named import named
 from gateway.reading.masking.names import MASK, looks_secret
 from gateway.reading.masking.openings import Kind, in_which
+from gateway.reading.masking.remembered import TextMask
 from gateway.reading.masking.urls import located
 from gateway.reading.masking.values import Handler, Replacement, replaced
 
@@ -37,14 +38,8 @@ HOST_IN_TEXT = re.compile(
 ADDRESSES = frozenset({"mailto", "email", "mail", "from", "to", "cc", "bcc", "contact", "sip", "acct", "xmpp", "by"})
 
 
-def mask_text(text: str) -> str:
-    """The text with the credentials in it masked; it may have been cut anywhere."""
+def _mask_text(text: str) -> str:
     return replaced(text, HANDLERS)
-
-
-def mask_texts(texts: Collection[str]) -> dict[str, str]:
-    """What `mask_text` makes of those texts that it changes."""
-    return {text: masked for text in in_which(texts) if (masked := mask_text(text)) != text}
 
 
 def _token(text: str, start: int, end: int) -> Iterator[Replacement]:
@@ -97,3 +92,6 @@ HANDLERS: dict[Kind, Handler] = {
     Kind.CALL: called,
     Kind.USERINFO: _userinfo,
 }
+
+# The text with the credentials in it masked; it may have been cut anywhere.
+mask_text = TextMask(_mask_text, in_which)

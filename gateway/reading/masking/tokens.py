@@ -166,7 +166,11 @@ SHAPES = (
 # Bounded throughout: the automaton has a state for each repetition.
 FORMS = (
     Form(r"eyJ[A-Za-z0-9_-]{3}", "RFC 7519: a JSON Web Token begins with an object in Base64; gitleaks jwt"),
-    Form(r"\b[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27}", "GitHub discord_bot_token"),
+    # In one pattern, since each of its kind is tried at every dot.
+    Form(
+        r"\b(?:[MNO][A-Za-z0-9_-]{23,27}|[A-Za-z0-9]{27})\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27}",
+        "GitHub discord_bot_token, also of 2022",
+    ),
     Form(r"\b[0-9]{8,10}:AA[A-Za-z0-9_-]{4}", "core.telegram.org/bots/api; gitleaks telegram-bot-api-token"),
     Form(r"\b[0-9]{8,10}:A[A-Za-z0-9_-]{34}", "gitleaks telegram-bot-api-token"),
     Form(r"\bs\.[A-Za-z0-9]{24}\b", "gitleaks vault-service-token, of before 1.10"),
@@ -187,5 +191,4 @@ FORMS = (
         r"\b(?:sc|ext|scauth|authress)_[A-Za-z0-9]{5,30}\.[A-Za-z0-9]{4,6}\.acc[_-][A-Za-z0-9-]{10}",
         "gitleaks authress-service-client-access-key",
     ),
-    Form(r"\b[A-Za-z0-9]{27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{38}", "GitHub discord_bot_token, of 2022"),
 )

@@ -21,6 +21,7 @@ QUOTE_MARKS = {quote: re.compile(rf"\\++{quote}?|{quote}") for quote in "\"'`"}
 # An authorization scheme before its credentials, which is shown.
 SCHEMES = r"(?:Bearer|Basic|Digest|Token|ApiKey|Negotiate|NTLM|OAuth|HMAC|AWS4-HMAC-SHA256)"
 SCHEME = re.compile(rf"{SCHEMES}(?:\s|%20|\+)++(?=\S)", re.IGNORECASE)
+MOST_IN_URLS = 20_000  # characters of URLs in one text that take more than a look; what follows them is masked whole
 MOST_MARKS = 3_000  # quotes and brackets in one value; a value with more is masked up to the end of the text
 PUNCTUATION = ").,;:!?}"  # what a sentence may add to a value, three of them at most
 
@@ -35,11 +36,11 @@ def replaced(text: str, handlers: Mapping[Kind, Handler]) -> str:
 
 def _replaced(text: str, found: Iterable[Opening], handlers: Mapping[Kind, Handler]) -> str:
     parts: list[str] = []
-    done = 0
+    done = in_urls = 0
     for start, end, kind in found:
         if end <= done or (start < done and kind is not Kind.NAME):
             continue
-        if kind is Kind.REST:
+        if kind is Kind.REST or in_urls > MOST_IN_URLS:
             parts += text[done:start], MASK
             done = len(text)
             break
@@ -48,6 +49,8 @@ def _replaced(text: str, found: Iterable[Opening], handlers: Mapping[Kind, Handl
             continue
         for begin, finish, instead in handler(text, start, end):
             if begin >= done:
+                if kind is Kind.URL or kind is Kind.PATH:
+                    in_urls += finish - begin
                 parts += text[done:begin], instead
                 done = finish
     return "".join([*parts, text[done:]]) if parts else text

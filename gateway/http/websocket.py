@@ -336,6 +336,8 @@ class WebSocketOperation:
             if isinstance(begun, Answer):
                 await self._refuse(begun)
                 return
+            # From here on it is answered, and whoever wants no more of it has not gone before its answer.
+            self._record.status, self._record.begun = 200, time.perf_counter()
             try:
                 async for answer in begun:
                     if not answer.executed:

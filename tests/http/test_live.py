@@ -160,9 +160,9 @@ async def test_apollos_multipart_is_spoken(scene: Scene) -> None:
 
 
 async def test_a_websocket_carries_many_operations(scene: Scene) -> None:
-    async with websocket(scene.port) as socket:
+    async with websocket(scene.port) as socket, sse(scene.port, scene.key) as stream:
         await socket.begin(scene.key)
-        await socket.subscribe("all")
+        await socket.subscribe("all", after=(await stream.event())["id"])
         await socket.subscribe("query", "{ viewer { scopes } }")
         assert await socket.hear() == {
             "id": "query",
@@ -187,7 +187,7 @@ async def test_streams_complete_when_the_gateway_stops_and_go_on_at_another(scen
         async def until_complete() -> tuple[str, str]:
             async with sse(port, scene.key) as stream, websocket(port) as socket:
                 await socket.begin(scene.key)
-                await socket.subscribe("1")
+                await socket.subscribe("1", after=(await stream.event())["id"])
                 await create(scene.database, OURS, 1)
                 cursor = (await stream.next())["id"]
                 assert (await socket.hear())["type"] == "next"

@@ -127,6 +127,29 @@ async def test_operators_see_streams_events_lag_and_one_line_for_each(
     ]
 
 
+async def test_who_wants_no_more_of_a_subscription_has_had_an_answer(
+    database: Database,
+    database_url: str,
+    key: str,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "access")
+    async with gateway_here(quick(database_url)) as port, websocket(port) as socket_:
+        await socket_.begin(key)
+        await socket_.subscribe("1")
+        await socket_.say(type="ping")
+        assert (await socket_.hear())["type"] == "pong"
+        async with asyncio.timeout(SECONDS):
+            while not (await metrics(port))["gateway_watched_tables"]:
+                pass
+        await create(database, OURS, 1)
+        assert (await socket_.hear())["type"] == "next"
+        await socket_.say(type="complete", id="1")
+    (line,) = access_lines(capsys.readouterr().err)
+    assert (line["method"], line["operation"], line["events"], line["code"]) == ("WEBSOCKET", "Watch", 1, "OK")
+
+
 async def test_a_silent_stream_shows_that_it_lives(database_url: str, key: str) -> None:
     async with gateway_here(quick(database_url, heartbeat_seconds=0.1)) as port, sse(port, key) as stream:
         assert "id" in await stream.event()

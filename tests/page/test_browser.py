@@ -42,6 +42,7 @@ REDELIVER = "batches:redeliver"
 # The browser's own line for an answer of that status, and for a connection that was cut.
 EXPECTED = re.compile(r"Failed to load resource: .*?(401|403|429|503|504|net::ERR_\w+)")
 SCHEMES = ("light", "dark")
+PATIENCE = 20_000  # milliseconds: the machine may have other tests to run
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,7 @@ async def _filled(url: str) -> tuple[SampleHistory, Keys]:
 @pytest.fixture(scope="module")
 def browser(production: Served, pytestconfig: pytest.Config) -> Iterator[Browser]:
     assert production.address  # Playwright's loop must come second
+    expect.set_options(timeout=PATIENCE)
     with launched(pytestconfig) as browser:
         yield browser
 
@@ -173,7 +175,7 @@ def visited(browser: Browser, address: str, key: str = "", **options: Any) -> It
         script = f"sessionStorage.setItem('gateway-explorer:key', {json.dumps(key)})"
         context.add_init_script(f"if (location.protocol !== 'about:') {script}")
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(PATIENCE)
     page.on("console", lambda line: complaints.append(line.text) if line.type in {"error", "warning"} else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto(address)

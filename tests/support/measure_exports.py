@@ -148,7 +148,8 @@ async def by_the_database(url: str) -> float | None:
     return time.perf_counter() - began
 
 
-async def measure(url: str, folder: Path) -> None:
+async def measure(url: str, folder: Path, formats: list[str]) -> None:
+    """Measure the gateway over a database, whose keys lie in that folder."""
     keys_url = f"sqlite+aiosqlite:///{folder / 'keys.db'}"
     keys = Database(keys_url)
     await migrate(keys)
@@ -162,7 +163,7 @@ async def measure(url: str, folder: Path) -> None:
         watched = Watched(pid)
         looking = asyncio.create_task(watched.look())
         print(f"others alone: {await rate(port, key):.0f} requests/s")  # noqa: T201
-        for form in ("ndjson", "csv"):
+        for form in formats:
             watched.most, before, began = 0, watched.seconds, time.perf_counter()
             size, last = await download(port, key, form)
             seconds, cpu = time.perf_counter() - began, watched.seconds - before
@@ -184,6 +185,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--url")
     parser.add_argument("--batches", type=int, default=150_000)
+    parser.add_argument("--format", action="append", choices=["ndjson", "csv"])
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="gateway-exports-") as name:
         folder = Path(name)
@@ -194,7 +196,7 @@ async def main() -> None:
             await migrate(database)
             await fill(database, given.batches)
             await database.close()
-        await measure(url, folder)
+        await measure(url, folder, given.format or ["ndjson", "csv"])
 
 
 if __name__ == "__main__":

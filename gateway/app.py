@@ -1,6 +1,7 @@
 """The only place where the parts meet."""
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,12 +18,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway import __version__
+from gateway.counting.answers import Statistics
+from gateway.counting.counter import counting
 from gateway.database.engine import Database
 from gateway.database.migrate import prepare_database
 from gateway.database.replicas import Replicas
-from gateway.database.required import KEYS, missing
+from gateway.database.required import COUNTED_TABLES, KEYS, missing
 from gateway.database.tables import batch_callback_deliveries
-from gateway.errors import SchemaBehind, TelemetryMissing, UnsafeSettings
+from gateway.errors import DatabaseUnavailable, SchemaBehind, TelemetryMissing, UnsafeSettings
 from gateway.execution.documents import PARSE_FAILED, VALIDATION_FAILED, Documents, read_manifest
 from gateway.execution.run import BAD_INPUT
 from gateway.http import metrics, probes
@@ -61,6 +64,8 @@ from gateway.signing import Signer
 from gateway.watching.watch import Watching
 from gateway.writing.api_keys import find_key
 
+logger = logging.getLogger(__name__)
+
 GRAPHQL_CODES = (PARSE_FAILED, VALIDATION_FAILED, BAD_INPUT)
 STATEMENT_SHARE = 0.95  # of the deadline: the database gives up a little before the gateway does
 DEMO_TOKEN = "demo"  # noqa: S105 - everybody knows it
@@ -97,6 +102,8 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
     """
     refuse_unsafe(settings)
     database, keys = databases_of(settings)
+    counted = counted_database_of(settings, database, keys)
+    opened = {database, keys} if counted is None else {database, keys, counted}
     recorder = recorder_of(settings, database, metrics_folder)
     credentials = Credentials(keys, settings)
     legacy_use = UsageReport(recorder.metrics)
@@ -112,6 +119,7 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
         credentials,
         settings,
         explorer if settings.is_development else None,
+        shortcut=Statistics(database, counted),
         platform=platform,
         links=links,
         watching=Watching(database, settings, recorder.metrics),
@@ -125,6 +133,8 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
         try:
             await asyncio.to_thread(mask_text, "")  # makes its automaton, before a request waits for it
             credentials.has_keys = await make_ready(settings, database, keys)
+            if counted is not None:
+                await make_counts_ready(counted)
             await credentials.open()
             if settings.is_development and credentials.has_keys:
                 explorer.config = await explorer_config(database, keys)
@@ -132,13 +142,14 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
             async with (
                 periodically(credentials.last_used.write, legacy_use.report),
                 periodically(*published, interval=PUBLISHED_SECONDS),
+                counting(database, counted),
                 beside(streams.watch_over()),
             ):
                 yield {STREAMS: streams, ON_DRAIN: platform.drain}
         finally:
             await finish(graphql_endpoint, platform)
-            for opened in {database, keys}:
-                await opened.close()
+            for each in opened:
+                await each.close()
             recorder.close()
 
     app = Application(
@@ -160,18 +171,25 @@ def create_app(settings: Settings, metrics_folder: Path | None = None) -> FastAP
         app.include_router(metrics.router(recorder.metrics))
         watch(recorder.metrics, database, graphql_endpoint, downloads)
     show_pages(app, settings, page)
+    shortcut = Middleware(CachedCallerShortcut, credentials, history)
+    app.layers = layers_of(settings, recorder, graphql_endpoint, shortcut)
+    return app
 
+
+def layers_of(
+    settings: Settings, recorder: Recorder, graphql_endpoint: GraphQL, innermost: Middleware
+) -> Sequence[Middleware]:
+    """The layers around the app, outermost first."""
     sockets = WebSockets(graphql_endpoint, recorder, settings)
     layers = [
         Middleware(RequestRecorder, recorder, settings),
         Middleware(CrossSite, settings),
         Middleware(ExactPath, GRAPHQL, graphql_endpoint, sockets),
-        Middleware(CachedCallerShortcut, credentials, history),
+        innermost,
     ]
     if settings.cors_origins:
         layers.insert(1, cors(settings))
-    app.layers = layers
-    return app
+    return layers
 
 
 def show_pages(app: FastAPI, settings: HttpSettings, page: DeliveriesPage) -> None:
@@ -222,10 +240,29 @@ def databases_of(settings: Settings) -> tuple[Database, Database]:
     """The database of the rows and that of the API keys, which may be the same."""
     seconds = STATEMENT_SHARE * settings.deadline_seconds
     rows = Database(settings.database_url, settings, statement_seconds=seconds)
-    url = settings.keys_database_url
+    url = settings.keys_url
     if url is None:
         return rows, rows
-    return rows, Database(url, settings.of_keys, statement_seconds=seconds, setting="GATEWAY_KEYS_DATABASE_URL")
+    return rows, Database(url, settings.of_own, statement_seconds=seconds, setting=settings.keys_setting)
+
+
+def counted_database_of(settings: Settings, rows: Database, keys: Database) -> Database | None:
+    """The database of the counted periods, which may be one of these; None where nothing is to be counted."""
+    if not settings.counting:
+        return None
+    if settings.counted_url is None:
+        return rows
+    if settings.counted_url == settings.keys_url:
+        return keys
+    return Database(settings.counted_url, settings.of_own, setting="GATEWAY_OWN_DATABASE_URL")
+
+
+async def make_counts_ready(counted: Database) -> None:
+    """Raise `SchemaBehind` where the tables of counted periods are not there. Its database may be gone for a while."""
+    try:
+        await prepare_database(counted, COUNTED_TABLES)
+    except DatabaseUnavailable as gone:
+        logger.warning("statistics are read from rows: %s", gone.message)
 
 
 async def make_ready(settings: Settings, rows: Database, keys: Database) -> bool:
@@ -239,7 +276,7 @@ async def make_ready(settings: Settings, rows: Database, keys: Database) -> bool
     elif lacking := await missing(keys, KEYS):
         if tokens_of(settings) is None:
             raise SchemaBehind(
-                f"Nobody could be let in: {lacking[0]}, GATEWAY_KEYS_DATABASE_URL is not set, nor are keys for tokens."
+                f"Nobody could be let in: {lacking[0]}, GATEWAY_OWN_DATABASE_URL is not set, nor are keys for tokens."
             )
         return False
     await refuse_demo_key(settings, keys)

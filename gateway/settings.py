@@ -113,10 +113,19 @@ class DatabaseSettings(Section):
         description="The PostgreSQL schema that the tables are in; without it, the role's search path finds them. "
         "PgBouncer in transaction mode does not pass it on: there, `ALTER ROLE … SET search_path` does it.",
     )
+    own_database_url: str | None = Field(
+        default=None,
+        description="Where the gateway keeps what is its own, API keys and counted periods, if not with the rows: a "
+        "database made by `gateway migrate --database-url`. `GATEWAY_DATABASE_SCHEMA` is not for it.",
+    )
     keys_database_url: str | None = Field(
         default=None,
-        description="Where the API keys live, if not with the rows: a database of its own, made by `gateway migrate "
-        "--database-url`. `GATEWAY_DATABASE_SCHEMA` is not for it.",
+        description="The older name of the one above; where both are set, keys live here.",
+    )
+    counting: bool = Field(
+        default=False,
+        description="Whether statistics of the past are counted once and stored, so that they cost the same however "
+        "many rows there are.",
     )
     database_wait_seconds: float = Field(
         default=2.0,
@@ -126,8 +135,23 @@ class DatabaseSettings(Section):
     )
 
     @property
-    def of_keys(self) -> "DatabaseSettings":
-        """The same for the database of the API keys, which has no replicas, and no schema but its own."""
+    def keys_url(self) -> str | None:
+        """Where the API keys live, if not with the rows."""
+        return self.keys_database_url or self.own_database_url
+
+    @property
+    def keys_setting(self) -> str:
+        """The variable that says so."""
+        return f"GATEWAY_{'KEYS' if self.keys_database_url else 'OWN'}_DATABASE_URL"
+
+    @property
+    def counted_url(self) -> str | None:
+        """Where counted periods live, if not with the rows."""
+        return self.own_database_url or self.keys_database_url
+
+    @property
+    def of_own(self) -> "DatabaseSettings":
+        """The same for a database of the gateway's own, which has no replicas, and no schema but its own."""
         return DatabaseSettings(database_pool_size=KEYS_POOL_SIZE, database_wait_seconds=self.database_wait_seconds)
 
     @property

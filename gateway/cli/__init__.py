@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
-from gateway.cli import dashboard, doctor, files, keys, schema, server, settings
+from gateway.cli import count, dashboard, doctor, files, keys, schema, server, settings
 from gateway.errors import GatewayError
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ app.command("export")(files.export)
 app.add_typer(keys.keys_app, name="keys")
 app.command("migrate")(schema.migrate_command)
 app.command("doctor")(doctor.doctor)
+app.command("count")(count.count)
 app.command("schema")(schema.schema_command)
 app.command("dashboard")(dashboard.dashboard)
 app.command("settings")(settings.settings)

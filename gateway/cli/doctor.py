@@ -13,11 +13,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.app import databases_of
+from gateway.app import counted_database_of, databases_of
 from gateway.cli.session import DatabaseUrl, load_settings, require_file
 from gateway.database.engine import Database
 from gateway.database.migrate import check_revision
 from gateway.database.required import KEYS, ROWS, missing
+from gateway.doctor.counting import inspect_counting
 from gateway.doctor.findings import Finding, Severity, by_severity
 from gateway.doctor.server import inspect_replicas, inspect_surroundings
 from gateway.doctor.statements import inspect_plans
@@ -56,7 +57,8 @@ def doctor(
 async def examine(settings: Settings) -> tuple[str, list[Finding]]:
     """The database's version and all findings, heaviest first; `DatabaseUnavailable` where it does not answer."""
     rows, keys = databases_of(settings)
-    for each in (rows, keys):
+    stored = counted_database_of(settings, rows, keys)
+    for each in (rows, keys, stored or rows):
         require_file(each)
     try:
         version, findings = await _look(rows, settings)
@@ -72,8 +74,10 @@ async def examine(settings: Settings) -> tuple[str, list[Finding]]:
             findings += await inspect_plans(rows)
             findings += await inspect_values(rows)
         findings += await inspect_replicas(rows)
+        if stored is not None:
+            findings += [_of_counts(found, stored is rows) for found in await inspect_counting(rows, stored)]
     finally:
-        for opened in {rows, keys}:
+        for opened in {rows, keys, stored or rows}:
             await opened.close()
     return version, by_severity(list(dict.fromkeys(findings)))  # what is said of rows and of keys is said once
 
@@ -97,6 +101,13 @@ def _without_keys(found: Finding, settings: Settings) -> Finding:
 
 def _of_keys(found: Finding) -> Finding:
     return Finding(found.weight, found.code, f"In the database of the keys: {found.message}", found.sql)
+
+
+def _of_counts(found: Finding, with_rows: bool) -> Finding:
+    """What counted periods lack keeps nobody from serving: statistics are read from rows."""
+    weight = Severity.WARNING if found.weight is Severity.ERROR else found.weight
+    where = "" if with_rows or found.code == "UNWATCHED" else "In the database of the counted periods: "
+    return Finding(weight, found.code, f"{where}{found.message}", found.sql)
 
 
 def _print(version: str, findings: list[Finding]) -> None:

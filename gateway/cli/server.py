@@ -40,6 +40,13 @@ from gateway.writing.demo import SampleHistory, write_sample
 from gateway.writing.demo_platform import DemoPlatform
 
 BACKLOG = 2048
+NOT_THE_DEMOS = (
+    "database_replica_urls",
+    "database_schema",
+    "keys_database_url",
+    "own_database_url",
+    "platform_scope",
+)  # settings of whoever starts a demo
 ANY_SETTING: dict[str, Any] = {"allow_extra_args": True, "ignore_unknown_options": True}
 SETTINGS = "\b\n" + textwrap.fill(  # wrapped here: no flag may be broken at its dashes
     "Every setting is a flag as well: " + ", ".join(f"--{name.replace('_', '-')}" for name in Settings.model_fields),
@@ -81,8 +88,8 @@ def demo(
         _demo_database(Path(folder), postgresql=postgresql) as url,
     ):
         os.environ[variable("profile")] = Profile.DEVELOPMENT
-        for elsewhere in ("database_replica_urls", "database_schema", "keys_database_url", "platform_scope"):
-            os.environ.pop(variable(elsewhere), None)
+        for name in NOT_THE_DEMOS:
+            os.environ.pop(variable(name), None)
         sample = with_database(url, _write_demo)
         with _demo_platform(url):
             typer.echo(_welcome(address("127.0.0.1", listener.getsockname()[1]), sample))

@@ -22,7 +22,7 @@ KeysUrl = Annotated[
     str | None,
     typer.Option(
         "--database-url",
-        help="Where the keys live; otherwise GATEWAY_KEYS_DATABASE_URL, and without it GATEWAY_DATABASE_URL.",
+        help="Where the keys live; otherwise GATEWAY_OWN_DATABASE_URL, and without it GATEWAY_DATABASE_URL.",
     ),
 ]
 
@@ -64,14 +64,16 @@ def with_database(database_url: str | None, work: Callable[[Database], Awaitable
 def with_keys(database_url: str | None, work: Callable[[Database], Awaitable[T]], *, must_exist: bool = False) -> T:
     """The same, on the database of the API keys."""
     settings = load_settings({"database_url": database_url})
-    elsewhere = None if database_url else settings.keys_database_url
+    elsewhere = None if database_url else settings.keys_url
     return _with(settings, elsewhere or settings.database_url, KEYS, work, must_exist)
 
 
 def opened_database(settings: DatabaseSettings, url: str) -> Database:
     """The database at a URL that is one of the settings'; that of the keys is in no schema that they name."""
-    if url == settings.keys_database_url:
-        return Database(url, settings.of_keys, setting=variable("keys_database_url"))
+    if url == settings.keys_url:
+        return Database(url, settings.of_own, setting=settings.keys_setting)
+    if url == settings.counted_url:
+        return Database(url, settings.of_own, setting=variable("own_database_url"))
     return Database(url, settings.of_primary)
 
 

@@ -62,6 +62,20 @@ class Texts(TypeDecorator[list[str]]):
         return value if isinstance(traits_of(dialect).texts, ARRAY) else msgspec.json.encode(value).decode()
 
 
+class Numbers(TypeDecorator[list[int]]):
+    """Many whole numbers as one parameter: an array on PostgreSQL, a JSON text on SQLite."""
+
+    impl = String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        texts = traits_of(dialect).texts
+        return dialect.type_descriptor(ARRAY(BigInteger()) if isinstance(texts, ARRAY) else texts)
+
+    def process_bind_param(self, value: list[int] | None, dialect: Dialect) -> Any:
+        return value if isinstance(traits_of(dialect).texts, ARRAY) else msgspec.json.encode(value).decode()
+
+
 class _Each(Template):
     """The ids of one parameter as rows."""
 
@@ -130,6 +144,11 @@ def _in_parameter(element: _OneOf, compiler: SQLCompiler, **options: Any) -> str
 def is_one_of(column: ColumnElement[Any], values: Ids) -> ColumnElement[bool]:
     """The column's value is one of `values`, which are one parameter; it may be given later."""
     return _OneOf(column, _many(values))
+
+
+def is_among(column: ColumnElement[int], numbers: BindParameter[list[int]]) -> ColumnElement[bool]:
+    """The column's number is one of `numbers`, a parameter that is given later."""
+    return _OneOf(column, numbers)
 
 
 class _StartsWith(_Condition, Template):

@@ -12,11 +12,16 @@ from gateway.database.tables import (
     batch_callback_deliveries,
     batch_callback_delivery_attempts,
     batches,
+    changed_periods,
+    counted_organizations,
+    counted_periods,
+    counting_lease,
     organizations,
 )
 
 ROWS = (organizations, batches, batch_callback_deliveries, batch_callback_delivery_attempts)
 KEYS = (api_keys,)
+COUNTED_TABLES = (counted_organizations, counted_periods, changed_periods, counting_lease)
 UNREAD = frozenset({organizations.c.created_at})
 
 

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     ClauseElement,
     Integer,
@@ -130,6 +131,8 @@ def _reader(column: Any, dialect: Dialect) -> ReadColumn | None:
         return None  # bytes, or what whoever reads bytes does not take
     if isinstance(type_, Boolean):
         return None if traits_of(dialect).keeps_types else _booleans
+    if _is_own_number(column):
+        return None
     if isinstance(type_, Integer):
         return _of_32_bits if _is_never_null(column) else None
     convert = type_.dialect_impl(dialect).result_processor(dialect, None)
@@ -152,6 +155,11 @@ def _is_never_null(column: Any) -> bool:
     return getattr(getattr(column, "element", column), "nullable", True) is False
 
 
+def _is_own_number(column: Any) -> bool:
+    """Whether it is a number of 64 bits that the gateway has counted itself: none of the platform's is never null."""
+    return isinstance(column.type, BigInteger) and _is_never_null(column)
+
+
 def _forgiving(column: Any, dialect: Dialect) -> tuple[frozenset[type] | None, Convert]:
     """The types that the driver returns for values that may be what their column says, None for any, and how a value is
     read where that column's own way fails."""
@@ -160,6 +168,7 @@ def _forgiving(column: Any, dialect: Dialect) -> tuple[frozenset[type] | None, C
     ways: tuple[tuple[Any, frozenset[type] | None, Convert], ...] = (
         (UtcDateTime, None, read_any_time),
         (Boolean, None, lambda value: value != 0 if isinstance(value, int) else UnreadableText(value)),
+        (BigInteger if _is_own_number(column) else (), None, _as_it_is),
         (Integer, frozenset({int, NoneType}), partial(read_number, nullable=nullable)),
         (JSON, None, read_json),
         (LargeBinary, frozenset({bytes, NoneType}), _to_bytes),

@@ -154,6 +154,58 @@ Index(
     batch_callback_deliveries.c.id,
 )
 
+# What was counted of past periods: see `gateway.counting`. They may live in another database than the rows, so that
+# nothing here refers to those, and each is placed by `org_id` as the rows are; the lease is one row for all.
+counted_organizations = Table(
+    "counted_organizations",
+    metadata,
+    Column("org_id", Id, primary_key=True),
+    Column("version", BigInteger, nullable=False),  # another one whenever something below was written anew
+    Column("counted_until", BigInteger, nullable=False),  # every quarter of an hour before this one is counted
+    Column("watched", Boolean, nullable=False),  # by triggers, which leave a mark of every change
+    Column("read_until", UtcDateTime, nullable=False),  # where nothing watches: changes before are marked
+    Column("verified_at", UtcDateTime, nullable=False),  # what happened before is counted, noticed or not
+    Column("verifying_since", UtcDateTime),
+    Column("verified_until", BigInteger, nullable=False),  # the quarter at which that goes on
+)
+
+counted_periods = Table(
+    "counted_periods",
+    metadata,
+    Column("org_id", Id, primary_key=True),
+    Column("period", BigInteger, primary_key=True, autoincrement=False),  # its level and its number: see `periods`
+    Column("covered", Boolean, nullable=False),  # by a longer period
+    Column("changed_at", UtcDateTime, nullable=False),  # when something in it changed last, as far as was noticed
+    Column("deliveries", BigInteger, nullable=False),
+    Column("completed", BigInteger, nullable=False),
+    Column("delivered", BigInteger, nullable=False),
+    Column("attempts", BigInteger, nullable=False),
+    # MessagePack, null where there are too many different values to be worth it: see `tally`.
+    Column("slots", LargeBinary),
+    Column("outcomes", LargeBinary),
+    Column("cells", LargeBinary),
+    Column("times", LargeBinary),
+    Column("times_by_outcome", LargeBinary),
+    Column("times_by_host", LargeBinary),
+    Index("ix_counted_periods_org_covered", "org_id", "covered", "period"),
+)
+
+changed_periods = Table(
+    "changed_periods",
+    metadata,
+    Column("org_id", Id, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),  # of a quarter of an hour since 1970
+    Column("mark", BigInteger, primary_key=True, autoincrement=False),  # tells one change from the next
+)
+
+counting_lease = Table(
+    "counting_lease",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("holder", Text),
+    Column("beat", BigInteger, nullable=False),
+)
+
 # The indexes of an organization's lists: one for each order, one for each filter that picks few rows out of many.
 for _table, _name, _column in (
     (batches, "completed", or_greatest(batches.c.completed_at)),

@@ -277,7 +277,8 @@ def _indexes(mending: RepairSql, table: Table, found: FoundTable) -> Iterator[Fi
 def _declared(table: Table) -> Iterable[Index]:
     """The table's indexes, those behind its constraints included, as indexes of a copy."""
     copy = table.to_metadata(type(table.metadata)(naming_convention=table.metadata.naming_convention))
-    yield Index(f"ix_{table.name}_id", copy.c.id, unique=True)
+    keys = copy.primary_key.columns
+    yield Index(f"ix_{table.name}_{'_'.join(keys.keys())}", *keys, unique=True)
     for constraint in copy.constraints:
         if isinstance(constraint, UniqueConstraint):
             yield Index(f"uq_{table.name}_{'_'.join(constraint.columns.keys())}", *constraint.columns, unique=True)

@@ -58,6 +58,7 @@ from gateway.observability.record import exchange
 from gateway.platform.bulk import BulkRedeliveries
 from gateway.platform.client import Platform
 from gateway.platform.redelivery import Redeliveries
+from gateway.reading.reader import Shortcut
 from gateway.schema.context import Acting, Context, Links
 from gateway.settings import HttpSettings
 from gateway.viewer import READ
@@ -117,6 +118,7 @@ class GraphQL:
         *,
         platform: Platform | None = None,
         links: Links | None = None,
+        shortcut: Shortcut | None = None,
         watching: Watching | None = None,
         streams: Streams | None = None,
     ) -> None:
@@ -129,6 +131,7 @@ class GraphQL:
         self.watching = Watching(database) if watching is None else watching
         self.streams = Streams(credentials) if streams is None else streams
         self.page = page
+        self.shortcut = shortcut
         self.platform = platform
         self.links = links
 
@@ -284,7 +287,7 @@ class GraphQL:
             return Context(None, None)
         viewer = await self.credentials.authenticate(token_of(authorization), organization, deadline)
         viewer.require(READ)
-        return Context.of(viewer, self.database, links=self.links)
+        return Context.of(viewer, self.database, links=self.links, shortcut=self.shortcut)
 
     def for_operation(
         self, prepared: PreparedOperation, context: Context, authorization: str | None, deadline: Deadline

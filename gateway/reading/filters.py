@@ -11,7 +11,7 @@ from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from functools import cache
-from typing import Any, NamedTuple, Protocol, Self, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 from uuid import UUID
 
 from sqlalchemy import (
@@ -339,6 +339,9 @@ class CallbackAttemptsFilter(Parameterised):
 @dataclass(frozen=True)
 class CallbackDeliveryFilter(Parameterised):
     """Keeps deliveries that satisfy everything named here."""
+
+    # True of a filter like it whose conditions name the rows: an index by organization is the long way to these.
+    names_rows: ClassVar[bool] = False
 
     id: IdFilter | None = given("By the delivery's id.")
     batch_id: IdFilter | None = given("By the batch.")

@@ -5,10 +5,11 @@ and in flight until then: every delivery is exactly one of the three. Percentile
 measured, never between two of them.
 """
 
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, ColumnElement, Label, and_, bindparam, func, or_, select
@@ -88,6 +89,39 @@ class ResponseTimes(NamedTuple):
     max: int | None = None
 
 
+class SlotCounts:
+    """Counts by the second in which a slot of time starts, added up so that a stretch is told by its two ends.
+
+    The slots are in order; beside them how many deliveries each has, and of these completed and delivered ones.
+    """
+
+    def __init__(self, slots: Sequence[int], *counts: Sequence[int]) -> None:
+        self.slots = slots
+        self.counts = counts
+        self._sums = [list(accumulate(count, initial=0)) for count in counts]
+
+    def rows(self) -> Iterator[tuple[int, ...]]:
+        """Each slot with its counts."""
+        return zip(self.slots, *self.counts, strict=True)
+
+    def __bool__(self) -> bool:
+        return bool(self.slots)
+
+    def within(self, start: int, end: int) -> "SlotCounts":
+        """Those that start from one second on and before another."""
+        first, last = bisect_left(self.slots, start), bisect_left(self.slots, end)
+        if (first, last) == (0, len(self.slots)):
+            return self
+        return SlotCounts(self.slots[first:last], *(count[first:last] for count in self.counts))
+
+    def between(self, bounds: Sequence[int]) -> list[Counts]:
+        """The counts from each bound to the next; all slots lie between the first and the last bound."""
+        ends = [bisect_left(self.slots, bound) for bound in bounds]
+        columns = ([sums[end] for end in ends] for sums in self._sums)
+        deltas = ([after - before for before, after in pairwise(told)] for told in columns)
+        return [Counts(*counts) for counts in zip(*deltas, strict=True)]
+
+
 @dataclass(frozen=True, slots=True)
 class Period:
     """A stretch of a timeline, its end excluded, and the deliveries created in it."""
@@ -146,6 +180,15 @@ def response_times_by_host(scope: Visibility, where: Where, named: Ids, *, namel
     return _percentiles(
         scope, where, unindexed(host).label("host"), among=or_(among, host.is_(None)) if nameless else among
     )
+
+
+def response_time_counts(scope: Visibility, where: Where, *, by_host: bool = False) -> AnySelect:
+    """How many attempts were answered after so many milliseconds, for all hosts together or for each."""
+    host = unindexed(deliveries.c.callback_host).label("host")
+    measured = attempts.c.response_time_ms
+    groups: tuple[ColumnElement[Any], ...] = (host,) if by_host else ()
+    counted = _of_attempts(scope, where, *groups, measured.label("ms"), func.count().label("count"))
+    return counted.where(measured.is_not(None)).group_by(*groups, measured)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,16 +259,18 @@ class DeliveriesByHost(FilteredQuestion[list[tuple[str | None, Counts]]]):
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveriesBySlot(FilteredQuestion[dict[int | None, Counts]]):
-    """Counts of these deliveries by the second in which their slot of time starts; None for what is no time."""
+class DeliveriesBySlot(FilteredQuestion[SlotCounts]):
+    """Counts of these deliveries by the second in which their slot of time starts; without what is no time."""
 
     where: Where
 
     def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
         return deliveries_by_slot(scope, self.where)
 
-    def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[dict[int | None, Counts]]:
-        return [{row.slot: _counts_in(row) for row in rows}] * len(ids)
+    def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[SlotCounts]:
+        timed = sorted(tuple(row) for row in rows if row.slot is not None)
+        slots, *counts = zip(*timed, strict=True) if timed else ((), (), (), ())
+        return [SlotCounts(slots, *counts)] * len(ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +308,35 @@ class ResponseTimesByHost(Question[dict[str | None, ResponseTimes]]):
         return [{host: measured.get(host, ResponseTimes()) for host in self.hosts}] * len(ids)
 
 
+@dataclass(frozen=True, slots=True)
+class ResponseTimeCounts(FilteredQuestion[dict[str | None, dict[int, int]]]):
+    """How many attempts of these deliveries were answered after so many milliseconds, by host or all under None."""
+
+    where: Where
+    by_host: bool = False
+
+    def statement(self, scope: Visibility, ids: Ids) -> AnySelect:
+        return response_time_counts(scope, self.where, by_host=self.by_host)
+
+    def answers(self, ids: Sequence[str], rows: Sequence[AnyRow]) -> Sequence[dict[str | None, dict[int, int]]]:
+        if not self.by_host:
+            return [{None: dict(map(tuple, rows))}] * len(ids)
+        times: dict[str | None, dict[int, int]] = {}
+        for host, ms, count in rows:
+            times.setdefault(host, {})[ms] = count
+        return [times] * len(ids)
+
+
+def times_of(counts: Mapping[int, int]) -> ResponseTimes:
+    """Percentiles and the maximum of times that were counted, as the statements have them."""
+    if not counts:
+        return ResponseTimes()
+    times = sorted(counts)
+    ranks = list(accumulate(counts[ms] for ms in times))
+    p50, p95, p99 = (times[bisect_left(ranks, -(-ranks[-1] * p // 100))] for p in PERCENTILES)
+    return ResponseTimes(p50, p95, p99, times[-1])
+
+
 async def timeline(reader: Reader, where: Where, stretch: Stretch, time_zone: str) -> list[Period]:
     """The deliveries that `where` keeps by the local hour or day in which they were created, none left out.
 
@@ -271,30 +345,26 @@ async def timeline(reader: Reader, where: Where, stretch: Stretch, time_zone: st
     """
     zone = zone_named(time_zone)
     try:
-        first, last = _span(where.created_at if where else None)
+        first, last = span(where.created_at if where else None)
         bounds: list[int] = []
         if first is not None and last is not None:
             if first > last:
                 return []
             bounds = edges(zone, stretch, first, last)
-        found = await reader.load(DeliveriesBySlot(where))
-        # What is stored may be no time at all, or one that no zone has a calendar for.
-        slots = {slot: counted for slot, counted in found.items() if slot is not None and EARLIEST <= slot < LATEST}
+        # What is stored may be a time that no zone has a calendar for.
+        slots = (await reader.load(DeliveriesBySlot(where))).within(EARLIEST, LATEST)
         if not bounds:
             if not slots:
                 return []
-            first = first or instant(min(slots))
-            bounds = edges(zone, stretch, first, max(first, last or instant(max(slots))))
+            first = first or instant(slots.slots[0])
+            bounds = edges(zone, stretch, first, max(first, last or instant(slots.slots[-1])))
     except OverflowError:
         raise ValidationFailed("createdAt in the filter must lie in the years 2 to 9998 for a timeline.") from None
-    counts = [Counts()] * (len(bounds) - 1)
-    for slot, counted in slots.items():
-        counts[bisect_right(bounds, slot) - 1] += counted
     times = [instant(bound) for bound in bounds]
-    return [Period(*period) for period in zip(times[:-1], times[1:], counts, strict=True)]
+    return [Period(*period) for period in zip(times[:-1], times[1:], slots.between(bounds), strict=True)]
 
 
-def _span(created_at: TimeFilter | None) -> tuple[datetime | None, datetime | None]:
+def span(created_at: TimeFilter | None) -> tuple[datetime | None, datetime | None]:
     """The first and last instant that a filter keeps, where it says so."""
     if created_at is None:
         return None, None
@@ -308,7 +378,8 @@ def _span(created_at: TimeFilter | None) -> tuple[datetime | None, datetime | No
 
 
 def _kept(scope: Visibility, where: Where) -> Iterator[ColumnElement[bool]]:
-    yield deliveries.c.org_id == scope.organization
+    organization = deliveries.c.org_id
+    yield (unindexed(organization) if where is not None and where.names_rows else organization) == scope.organization
     if where is not None:
         yield from where.conditions(scope)
 

@@ -15,7 +15,7 @@ from gateway.platform.bulk import BulkRedeliveries
 from gateway.platform.redelivery import Redeliveries
 from gateway.reading.filters import Filter
 from gateway.reading.masking import Allowance, TextMask
-from gateway.reading.reader import Reader
+from gateway.reading.reader import Reader, Shortcut
 from gateway.signing import Signer
 from gateway.viewer import READ_SECRETS, Viewer
 from gateway.watching.watch import Watch, Watching
@@ -54,11 +54,18 @@ class Context(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(
-        cls, viewer: Viewer, database: Database, now: datetime | None = None, links: Links | None = None
+        cls,
+        viewer: Viewer,
+        database: Database,
+        now: datetime | None = None,
+        links: Links | None = None,
+        *,
+        shortcut: Shortcut | None = None,
     ) -> "Context":
         """The context of one request of a viewer, at some instant or else now."""
         sees_secrets = READ_SECRETS in viewer.scopes
-        return cls(viewer, Reader(database, viewer.organization_id, now, sees_secrets=sees_secrets), links=links)
+        reader = Reader(database, viewer.organization_id, now, sees_secrets=sees_secrets, shortcut=shortcut)
+        return cls(viewer, reader, links=links)
 
     def for_watching(self, watching: Watching, last_seen: str | None) -> "Context":
         """The context of a subscription."""

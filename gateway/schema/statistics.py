@@ -228,5 +228,13 @@ class CallbackStats:
             for period in await stats.timeline(self.reader, self.where, Stretch[bucket.name], time_zone)
         ]
 
+    @strawberry.field(
+        description="All that happened before this instant is counted: the present, unless the gateway is told to keep "
+        "counts of the past of tables that nothing watches for it. Then new and changed rows are counted at once, but "
+        "rows that were deleted, or changed without a new `updatedAt`, may still be counted as they were then."
+    )
+    async def as_of(self) -> datetime:
+        return await self.reader.known_until(self.where)
+
     async def _totals(self) -> stats.Totals:
         return await self.reader.load(stats.TotalsOf(self.where))

@@ -1,4 +1,4 @@
-"""`python -m tests.benchmark [compare | depth | soak | faults | overhead | watch]`."""
+"""`python -m tests.benchmark [compare | depth | scale | soak | faults | overhead | watch]`."""
 
 import argparse
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import uvloop
 
-from tests.benchmark import compare, depth, faults, overhead, soak, watch
+from tests.benchmark import compare, depth, faults, overhead, scale, soak, watch
 from tests.benchmark.databases import KINDS, POSTGRES
 from tests.benchmark.refusal import Refused
 from tests.benchmark.servers import take_own_core
@@ -18,12 +18,13 @@ Run = Callable[[argparse.Namespace], Awaitable[list[Sheet]]]
 RUNS: dict[str, tuple[Run, str]] = {
     "compare": (compare.run, "the gateway, its twins and the floors (this, if no command is given)"),
     "depth": (depth.run, "a page behind 9 of 10 rows, and the first 10 of 5,000 children, among millions"),
+    "scale": (scale.run, "statistics and filters among a hundred times as many rows, with counted periods and without"),
     "soak": (soak.run, "memory, descriptors and connections under a mixed load"),
     "faults": (faults.run, "a fault a minute under a mixed load, on a PostgreSQL server of its own"),
     "overhead": (overhead.run, "two configurations of the gateway"),
     "watch": (watch.run, "2,000 who watch 20 organizations, and pages meanwhile"),
 }
-CONNECTIONS = {"depth": 1, "faults": 16}
+CONNECTIONS = {"depth": 1, "scale": 1, "faults": 16}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -51,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--postgres", default=POSTGRES, help="a server where databases may be created")
         command.add_argument("--markdown", type=Path, help="write the tables to this file")
         command.add_argument("--connections", type=int, default=CONNECTIONS.get(name, 8))
-        if name != "depth":
+        if name not in {"depth", "scale"}:
             command.add_argument("--batches", type=int, default=400, help="with 10 deliveries of 3 attempts")
         if name not in {"soak", "faults"}:
             command.add_argument("--rounds", type=int, default=5)
@@ -59,6 +60,10 @@ def parser() -> argparse.ArgumentParser:
     parts = (*PARTS, compare.MEMORY)
     made["compare"].add_argument("--only", type=_names(parts), default=parts, help=",".join(parts))
     made["depth"].add_argument("--attempts", type=int, default=10_000_000)
+    made["scale"].add_argument("--attempts", type=int, default=10_000_000)
+    made["scale"].add_argument(
+        "--keep", action="append", default=[], metavar="URL", help="of a large database, filled once; may be repeated"
+    )
     made["soak"].add_argument("--minutes", type=float, default=10)
     made["faults"].add_argument("--minutes", type=float, default=30)
     made["watch"].add_argument("--watchers", type=int, default=2_000)

@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,11 @@ from uuid import uuid4
 
 import asyncpg
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from sqlalchemy import make_url
+from sqlalchemy import make_url, select
 
 from gateway.database.engine import Database
 from gateway.database.migrate import migrate
+from gateway.database.tables import organizations
 from gateway.viewer import READ, READ_SECRETS
 from gateway.writing.api_keys import create_key
 from tests.benchmark.refusal import Refused
@@ -37,30 +38,31 @@ class Filled:
 
 
 @asynccontextmanager
-async def filled(kind: str, layout: Layout, postgres: str = POSTGRES, *, many: bool = False) -> AsyncIterator[Filled]:
-    """A database of that kind with these rows."""
-    async with _made(kind, postgres) as url:
+async def filled(
+    kind: str, layout: Layout, postgres: str = POSTGRES, *, many: bool = False, kept: str | None = None
+) -> AsyncIterator[Filled]:
+    """A database of that kind with these rows; `kept` is the URL of one that is filled once and stays."""
+    async with _made(kind, postgres) if kept is None else nullcontext(kept) as url:
         async with _database(url) as database:
             await migrate(database)
-        with Progress(
-            TextColumn(f"{kind}: {{task.description}}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=console,
-        ) as progress:
-            tasks: dict[str, TaskID] = {}
-
-            def report(what: str, done: int, of: int) -> None:
-                if what not in tasks:
-                    tasks[what] = progress.add_task(what)
-                progress.update(tasks[what], completed=done, total=of)
-
-            await fill(url, layout, report, many=many)
-        async with _database(url) as database:
+            if not await database.fetch(select(organizations.c.id).limit(1)):
+                await _fill(kind, url, layout, many=many)
             key = await create_key(database, ORGANIZATION, "benchmark", [READ])
             secrets_key = await create_key(database, ORGANIZATION, "secrets", [READ, READ_SECRETS])
         yield Filled(kind, url, key, secrets_key, layout)
+
+
+async def _fill(kind: str, url: str, layout: Layout, *, many: bool) -> None:
+    columns = (TextColumn(f"{kind}: {{task.description}}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def report(what: str, done: int, of: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what)
+            progress.update(tasks[what], completed=done, total=of)
+
+        await fill(url, layout, report, many=many)
 
 
 @asynccontextmanager

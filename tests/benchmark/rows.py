@@ -74,12 +74,13 @@ class Layout:
 
     wide: Group
     usual: Group
+    varied: bool = False  # status, reason, host, event, answers and times differ, and a few deliveries are in flight
 
     @classmethod
-    def of(cls, wide: tuple[int, int, int], usual: tuple[int, int, int]) -> "Layout":
+    def of(cls, wide: tuple[int, int, int], usual: tuple[int, int, int], *, varied: bool = False) -> "Layout":
         """Each as (batches, deliveries of a batch, attempts of a delivery)."""
         first = Group(*wide)
-        return cls(first, Group(*usual).after(first))
+        return cls(first, Group(*usual).after(first), varied)
 
 
 def identifier(kind: int, number: int) -> str:
@@ -183,7 +184,7 @@ async def fill(url: str, layout: Layout, report: Report = lambda *_: None, *, ma
             f"INSERT INTO organizations (id, name, created_at) VALUES ('{ORGANIZATION}', 'benchmark', {say.time('0')})"
         )
         for group in (layout.wide, layout.usual):
-            for name, count, statement in _statements(group):
+            for name, count, statement in _statements(group, VARIED if layout.varied else ALIKE):
                 for low in range(0, count, CHUNK):
                     await execute(statement(say, say.series(low, min(low + CHUNK, count))))
                     report(name, min(low + CHUNK, count), count)
@@ -196,28 +197,120 @@ async def fill(url: str, layout: Layout, report: Report = lambda *_: None, *, ma
             await execute(say.flush)  # now, not while it is measured
 
 
-def _statements(group: Group) -> Iterator[tuple[str, int, Callable[[Dialect, str], str]]]:
+def _chance(number: str, salt: int, of: int) -> str:
+    """A number below `of` that looks random, the same for the same number and salt."""
+    return f"(({number} + {salt}) * 2654435761 % 4294967296 / 65536 * 40503 % 65536 * {of} / 65536)"
+
+
+def _one_of(number: str, salt: int, *texts: str) -> str:
+    choices = " ".join(f"WHEN {place} THEN '{text}'" for place, text in enumerate(texts))
+    return f"CASE {_chance(number, salt, len(texts))} {choices} END"
+
+
+class Alike:
+    """Rows that differ in nothing that filters look for."""
+
+    def batch_status(self) -> str:
+        """Of the batch `n` of its group."""
+        return "'succeeded'"
+
+    def in_flight(self, group: Group) -> str:  # noqa: ARG002
+        """Whether the delivery `n` of its group is: a condition."""
+        return "1 = 0"
+
+    def delivery_status(self, group: Group) -> str:  # noqa: ARG002
+        """How the delivery `n` stands."""
+        return "'delivered'"
+
+    def reason(self, group: Group) -> str:  # noqa: ARG002
+        """Why the delivery `n` failed."""
+        return "NULL"
+
+    def host(self) -> str:
+        """A number in the host's name of the delivery `n`."""
+        return "n % 97"
+
+    def event(self) -> str:
+        """What the delivery `n` tells."""
+        return "'batch.succeeded'"
+
+    def answer(self, group: Group) -> tuple[str, str, str, str]:
+        """HTTP status, milliseconds, error message and body of the attempt `n`."""
+        last = f"n % {group.attempts} = {group.attempts - 1}"
+        late = f"NOT {last} AND n % 5 = 0"
+        return (
+            f"CASE WHEN {last} THEN 200 WHEN {late} THEN NULL ELSE 503 END",
+            "40 + n * 37 % 2900",
+            f"CASE WHEN {late} THEN 'connection timed out' END",
+            f"""CASE WHEN {last} THEN '{{"ok":true}}' WHEN {late} THEN NULL ELSE 'upstream is not available' END""",
+        )
+
+
+class Varied(Alike):
+    """Rows as a platform has them: 50 hosts, 7 of 100 failed, the newest in flight, and a few stuck for long."""
+
+    def batch_status(self) -> str:
+        return _one_of("n", 1, *["succeeded"] * 8, "failed", "partial_succeeded")
+
+    def in_flight(self, group: Group) -> str:
+        last = f"n % {group.deliveries} = {group.deliveries - 1}"  # of a batch, which may have one in flight
+        return f"({last} AND (n >= {group.batches * group.deliveries - 400} OR {_chance('n', 2, 65536)} = 7))"
+
+    def delivery_status(self, group: Group) -> str:
+        failed = f"WHEN {_chance('n', 3, 100)} < 7 THEN 'failed'"
+        return f"CASE WHEN {self.in_flight(group)} THEN 'retrying' {failed} ELSE 'delivered' END"
+
+    def reason(self, group: Group) -> str:
+        some = _one_of("n", 4, "timeout", "http_5xx", "http_5xx", "http_4xx", "connection_refused", "tls_error")
+        return f"CASE WHEN {_chance('n', 3, 100)} < 7 OR {self.in_flight(group)} THEN {some} END"
+
+    def host(self) -> str:
+        return f"({_chance('n', 5, 50)} * {_chance('n', 6, 50)} / 50)"  # some have many more than others
+
+    def event(self) -> str:
+        return _one_of("n", 7, *["batch.succeeded"] * 8, "batch.failed", "batch.partial_succeeded")
+
+    def answer(self, group: Group) -> tuple[str, str, str, str]:
+        last = f"n % {group.attempts} = {group.attempts - 1} AND {_chance(f'n / {group.attempts}', 3, 100)} >= 7"
+        code = (
+            f"CASE {_chance('n', 8, 8)} WHEN 0 THEN NULL WHEN 1 THEN 404 WHEN 2 THEN 429 WHEN 3 THEN 500 ELSE 503 END"
+        )
+        time = f"30 + {_chance('n', 9, 400)} * {_chance('n', 10, 400)} * {_chance('n', 11, 100)} / 500"
+        message = _one_of("n", 12, "connection timed out", "upstream is not available", "TLS handshake failed")
+        return (
+            f"CASE WHEN {last} THEN 200 + 4 * ({_chance('n', 13, 10)} / 9) ELSE {code} END",
+            f"CASE WHEN {_chance('n', 8, 8)} = 0 AND NOT ({last}) THEN 30000 ELSE {time} END",
+            f"CASE WHEN NOT ({last}) THEN {message} END",
+            f"""CASE WHEN {last} THEN '{{"ok":true}}' ELSE 'upstream is not available' END""",
+        )
+
+
+ALIKE, VARIED = Alike(), Varied()
+
+
+def _statements(group: Group, shape: Alike) -> Iterator[tuple[str, int, Callable[[Dialect, str], str]]]:
     """What is inserted: its name, how many rows, and the statement for a series of numbers from 0."""
     deliveries, attempts = group.deliveries, group.attempts
     count = group.batches
-    yield "batches", count, lambda say, series: _batches(say, series, group)
-    yield "deliveries", count * deliveries, lambda say, series: _deliveries(say, series, group)
-    yield "attempts", count * deliveries * attempts, lambda say, series: _attempts(say, series, group)
+    yield "batches", count, lambda say, series: _batches(say, series, group, shape)
+    yield "deliveries", count * deliveries, lambda say, series: _deliveries(say, series, group, shape)
+    yield "attempts", count * deliveries * attempts, lambda say, series: _attempts(say, series, group, shape)
 
 
-def _batches(say: Dialect, series: str, group: Group) -> str:
+def _batches(say: Dialect, series: str, group: Group, shape: Alike) -> str:
     ended = f"{group.first_attempt} + n * {group.deliveries * group.attempts}"
     return f"""
     INSERT INTO batches (id, org_id, target_type, status_code, source_code, items_total, items_succeeded, metadata,
       cost, callback_url, duration_ms, created_by, created_at, started_at, completed_at)
-    SELECT {say.id(BATCH, f"{group.first_batch} + n")}, '{ORGANIZATION}', 'model', 'succeeded', 'api', 1, 1,
-      '{{"customer":{{"tier":"gold"}}}}', 0.25, {_url("n")}, {PREPARATION * 1000}, 'ada@customer.example',
+    SELECT {say.id(BATCH, f"{group.first_batch} + n")}, '{ORGANIZATION}', 'model', {shape.batch_status()}, 'api', 1, 1,
+      '{{"customer":{{"tier":"gold"}}}}', 0.25, {_url("n % 97")}, {PREPARATION * 1000}, 'ada@customer.example',
       {say.time(f"{ended} - {PREPARATION}")}, {say.time(f"{ended} - {PREPARATION - 1}")}, {say.time(ended)}
     FROM {series} numbers"""
 
 
-def _deliveries(say: Dialect, series: str, group: Group) -> str:
+def _deliveries(say: Dialect, series: str, group: Group, shape: Alike) -> str:
     created = f"{group.first_attempt} + n * {group.attempts}"
+    in_flight, changed = shape.in_flight(group), say.time(f"{created} + {group.attempts}")
     batch = f"{group.first_batch} + n / {group.deliveries}"
     ended = f"{group.first_attempt} + n / {group.deliveries} * {group.deliveries * group.attempts}"
     item = (
@@ -233,31 +326,30 @@ def _deliveries(say: Dialect, series: str, group: Group) -> str:
     )
     return f"""
     INSERT INTO batch_callback_deliveries (id, org_id, batch_id, callback_url, signing_secret_id, is_automatic,
-      status_code, attempt_count, max_attempts, created_at, updated_at, completed_at, callback_host, event,
-      payload_bytes)
-    SELECT {say.id(DELIVERY, f"{group.first_delivery} + n")}, '{ORGANIZATION}', {say.id(BATCH, batch)}, {_url("n")},
-      {say.id(SECRET, "n % 7")}, n % {group.deliveries} = 0, 'delivered', {group.attempts}, {max(8, group.attempts)},
-      {say.time(created)}, {say.time(f"{created} + {group.attempts}")}, {say.time(f"{created} + {group.attempts}")},
-      'hooks.customer-' || (n % 97) || '.example', 'batch.succeeded', {say.body(body)}
+      status_code, failure_reason_code, attempt_count, max_attempts, next_attempt_at, created_at, updated_at,
+      completed_at, callback_host, event, payload_bytes)
+    SELECT {say.id(DELIVERY, f"{group.first_delivery} + n")}, '{ORGANIZATION}', {say.id(BATCH, batch)},
+      {_url(shape.host())}, {say.id(SECRET, "n % 7")}, n % {group.deliveries} = 0,
+      {shape.delivery_status(group)}, {shape.reason(group)},
+      {group.attempts}, {max(8, group.attempts)}, CASE WHEN {in_flight} THEN {say.time(f"{created} + 3600")} END,
+      {say.time(created)}, {changed}, CASE WHEN NOT ({in_flight}) THEN {changed} END,
+      'hooks.customer-' || ({shape.host()}) || '.example', {shape.event()}, {say.body(body)}
     FROM {series} numbers"""
 
 
-def _attempts(say: Dialect, series: str, group: Group) -> str:
-    last = f"n % {group.attempts} = {group.attempts - 1}"
-    late = f"NOT {last} AND n % 5 = 0"
+def _attempts(say: Dialect, series: str, group: Group, shape: Alike) -> str:
+    code, milliseconds, message, body = shape.answer(group)
     return f"""
     INSERT INTO batch_callback_delivery_attempts (id, org_id, delivery_id, attempt_number, status_code,
       response_time_ms, error_message, created_at, response_body)
     SELECT {say.id(ATTEMPT, f"{group.first_attempt} + n")}, '{ORGANIZATION}',
       {say.id(DELIVERY, f"{group.first_delivery} + n / {group.attempts}")}, 1 + n % {group.attempts},
-      CASE WHEN {last} THEN 200 WHEN {late} THEN NULL ELSE 503 END, 40 + n * 37 % 2900,
-      CASE WHEN {late} THEN 'connection timed out' END, {say.time(f"{group.first_attempt} + n")},
-      CASE WHEN {last} THEN '{{"ok":true}}' WHEN {late} THEN NULL ELSE 'upstream is not available' END
+      {code}, {milliseconds}, {message}, {say.time(f"{group.first_attempt} + n")}, {body}
     FROM {series} numbers"""
 
 
 def _url(number: str) -> str:
-    return f"'https://hooks.customer-' || ({number} % 97) || '.example/callbacks/batches'"
+    return f"'https://hooks.customer-' || ({number}) || '.example/callbacks/batches'"
 
 
 @asynccontextmanager

@@ -13,12 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.app import create_app
+from gateway.counting.triggers import unwatch_tables
 from gateway.database.engine import Database
 from gateway.database.migrate import migrate
 from gateway.database.replicas import Affinity
 from gateway.database.statements import CompiledStatement
-from gateway.database.tables import batches
+from gateway.database.tables import batch_callback_deliveries, batches
 from gateway.http.explorer import gallery
+from gateway.reading.changes import ChangesSince, SlotsChangedSince
 from gateway.reading.exporting import export_lines
 from gateway.reading.pages import Order, Slice
 from gateway.reading.questions import PageOf
@@ -30,7 +32,8 @@ from gateway.writing.api_keys import create_key
 from gateway.writing.demo import SampleHistory, write_sample
 from gateway.writing.importing import import_file
 from tests.reading.test_stats import EVERYTHING
-from tests.support.asking import data
+from tests.support.asking import NOW, data
+from tests.support.counted import Books
 from tests.support.placement import partition, shard
 from tests.support.rows import OURS, START, THEIRS, Rows, history, identifier, replace
 from tests.support.servers import postgres_server
@@ -212,6 +215,31 @@ async def test_every_statement_of_an_organization_reads_one_place(placed: _Asked
         relations = await _relations(placed, statement, arguments)
         assert relations
         places |= {name.rpartition("_")[2] for name in relations}
+    assert len(places) == 1
+    assert places < {"0", "1", "2", "3"}
+
+
+async def test_stored_periods_lie_in_the_place_of_their_rows(urls: dict[str, str], plain: Database) -> None:
+    placed = _Asked(urls["partitions"])
+    for database in (plain, placed):
+        await replace(database, history(30))
+    books = Books(placed)
+    await books.open()
+    placed.asked.clear()
+    asked: dict[str, Any] = {"filter": None, "bucket": "DAY", "zone": "UTC", "hosts": 5}
+    assert await books.answered(EVERYTHING, NOW, **asked) == (await data(plain, EVERYTHING, **asked))["callbackStats"]
+    await books.counter.rows.count(OURS, 0, 2**20)
+    await books.counter.rows.next_number(OURS, 0)
+    await books.counter.stored.uncovered(OURS)
+    await books.counter.stored.first_counted(OURS, 0)
+    await books.counter.stored.marks(OURS, 2**20)
+    await Reader(placed, OURS).load(SlotsChangedSince(START, NOW))
+    await Reader(placed, OURS).load(ChangesSince(batch_callback_deliveries, frozenset({"id"})))
+    places = set()
+    for statement, arguments in placed.asked:
+        places |= {name.rpartition("_")[2] for name in await _relations(placed, statement, arguments)}
+    await unwatch_tables(placed)
+    await placed.close()
     assert len(places) == 1
     assert places < {"0", "1", "2", "3"}
 

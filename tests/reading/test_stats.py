@@ -121,7 +121,7 @@ def _timeline(
     return found
 
 
-def _computed(
+def computed(
     rows: Rows, asked: CallbackDeliveryFilter, now: datetime, bucket: str, zone: str, hosts: int
 ) -> dict[str, Any]:
     """What `EVERYTHING` must answer."""
@@ -180,7 +180,7 @@ async def test_statistics_are_what_plain_python_computes_from_the_rows(
     rows, asked, now, zone = question
     await replace(database, rows)
     answer = await _answered(database, now, filter=as_variable(asked), bucket=bucket, zone=zone, hosts=hosts)
-    assert answer == _computed(rows, asked, now, bucket, zone, hosts)
+    assert answer == computed(rows, asked, now, bucket, zone, hosts)
 
 
 GROUPS = {
@@ -410,6 +410,9 @@ BUILDERS = {
     "deliveries_by_slot": [stats.deliveries_by_slot(SCOPE, where) for where in (None, FULL)],
     "attempts_by_status": [stats.attempts_by_status(SCOPE, where) for where in (None, FULL)],
     "response_times": [stats.response_times(SCOPE, where) for where in (None, FULL)],
+    "response_time_counts": [
+        stats.response_time_counts(SCOPE, where, by_host=by_host) for where in (None, FULL) for by_host in (False, True)
+    ],
     "response_times_by_host": [
         stats.response_times_by_host(SCOPE, where, ["a.example"], nameless=nameless)
         for where in (None, FULL)
@@ -425,7 +428,7 @@ def test_names_are_ordered_alike_whatever_the_language_of_the_database() -> None
 
 
 def test_no_builder_is_left_out() -> None:
-    assert set(builders(stats)) == {*BUILDERS, "timeline"}
+    assert set(builders(stats)) == {*BUILDERS, "timeline", "span", "times_of"}
 
 
 @pytest.mark.parametrize("name", BUILDERS)

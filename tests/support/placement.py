@@ -10,11 +10,19 @@ from sqlalchemy import Table
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.schema import CreateIndex
 
-from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches
+from gateway.database.tables import (
+    batch_callback_deliveries,
+    batch_callback_delivery_attempts,
+    batches,
+    changed_periods,
+    counted_organizations,
+    counted_periods,
+)
 from tests.support.servers import Server
 
 PARTITIONS = 4
 PLACED = (batches, batch_callback_deliveries, batch_callback_delivery_attempts)
+COUNTED = (counted_organizations, counted_periods, changed_periods)  # with the rows that are counted
 # A key of a partitioned table must hold the column that places its rows.
 KEYS = """
 ALTER TABLE batches ADD PRIMARY KEY (id, org_id);
@@ -25,6 +33,9 @@ ALTER TABLE batch_callback_delivery_attempts ADD PRIMARY KEY (id, org_id);
 ALTER TABLE batch_callback_delivery_attempts ADD FOREIGN KEY (delivery_id, org_id)
   REFERENCES batch_callback_deliveries (id, org_id);
 CREATE UNIQUE INDEX ON batch_callback_deliveries (batch_id, org_id) WHERE completed_at IS NULL;
+ALTER TABLE counted_organizations ADD PRIMARY KEY (org_id);
+ALTER TABLE counted_periods ADD PRIMARY KEY (org_id, period);
+ALTER TABLE changed_periods ADD PRIMARY KEY (org_id, number, mark);
 """
 SHARD = """
 CREATE SERVER {name} FOREIGN DATA WRAPPER postgres_fdw
@@ -36,8 +47,8 @@ CREATE USER MAPPING FOR CURRENT_USER SERVER {name} OPTIONS (user 'postgres');
 
 def partition(server: Server, database: str) -> None:
     """Turn the tables of a migrated, empty database into hash partitioned ones."""
-    statements = [_parents()]
-    for table in PLACED:
+    statements = [_parents((*PLACED, *COUNTED))]
+    for table in (*PLACED, *COUNTED):
         statements += [
             f"CREATE TABLE {table.name}_{number} PARTITION OF {table.name} "
             f"FOR VALUES WITH (MODULUS {PARTITIONS}, REMAINDER {number});"
@@ -52,7 +63,7 @@ def shard(server: Server, database: str, shards: Sequence[Server]) -> None:
 
     Keys and indexes are those of the shards. The organizations stay here, where no shard's foreign key sees them.
     """
-    statements = [_parents(), "CREATE EXTENSION postgres_fdw;"]
+    statements = [_parents(PLACED), "CREATE EXTENSION postgres_fdw;"]
     for number, other in enumerate(shards):
         statements.append(SHARD.format(name=f"shard_{number}", port=other.port))
         for table in PLACED:
@@ -65,13 +76,13 @@ def shard(server: Server, database: str, shards: Sequence[Server]) -> None:
     server.sql("\n".join(statements), database)
 
 
-def _parents() -> str:
-    """The three tables again, without rows, keys and indexes of their own."""
+def _parents(tables: Sequence[Table]) -> str:
+    """The tables again, without rows, keys and indexes of their own."""
     return "\n".join(
         f"CREATE TABLE placed (LIKE {table.name}) PARTITION BY HASH (org_id);"
         f"DROP TABLE {table.name} CASCADE;"
         f"ALTER TABLE placed RENAME TO {table.name};"
-        for table in PLACED
+        for table in tables
     )
 
 

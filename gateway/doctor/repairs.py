@@ -122,8 +122,9 @@ HIDDEN = {
 
 @dataclass(frozen=True, slots=True)
 class Derivation:
-    """The SQL by which a column follows from others: an expression for PostgreSQL, an update for SQLite."""
+    """The SQL by which a column follows from another: an expression for PostgreSQL, an update for SQLite."""
 
+    source: str
     expression: str
     filled: str
     made: tuple[str, ...] = ()  # what the expression needs
@@ -214,7 +215,7 @@ class RepairSql:
         Empty where SQLite does, which cannot be told another expression.
         """
         of, table, name = self._derived()[column](), self.name(column.table.name), column.name
-        differs = f"{name} IS DISTINCT FROM {of.expression}"
+        differs = f"{of.source} IS NOT NULL AND {name} IS DISTINCT FROM {of.expression}"
         written = (*of.made, f"UPDATE {table} SET {name} = {of.expression} WHERE {differs}", *of.unmade)
         anew = (*of.made, f"ALTER TABLE {table} DROP COLUMN {name}", self._generated(column, of.expression))
         return choose(
@@ -301,10 +302,11 @@ class RepairSql:
     def _host(self) -> Derivation:
         table, function = self.name(batch_callback_deliveries.name), self.name("gateway_callback_host")
         return Derivation(
+            source="callback_url",
             made=(HOST_SQL.format(function=function, capitals=CAPITALS, small=SMALL).strip(),),
             expression=f"{function}(callback_url)",
             unmade=(f"DROP FUNCTION {function}(text)",),
-            emptied=(f"UPDATE {table} SET callback_host = NULL WHERE callback_host IS NOT NULL",),
+            emptied=(f"UPDATE {table} SET callback_host = NULL WHERE callback_url IS NOT NULL",),
             filled=HOST_IN_STEPS.format(table=table, blanks=BLANKS).strip(),
         )
 
@@ -312,10 +314,11 @@ class RepairSql:
         events = ", ".join(f"'{event}'" for event in EVENT_SQL)
         table, function = self.name(batch_callback_deliveries.name), self.name("gateway_event")
         return Derivation(
+            source="payload_bytes",
             made=(EVENT.format(function=function, events=events).strip(),),
             expression=f"{function}(payload_bytes)",
             unmade=(f"DROP FUNCTION {function}(bytea)",),
-            emptied=(f"UPDATE {table} SET event = NULL WHERE event IS NOT NULL",),
+            emptied=(f"UPDATE {table} SET event = NULL WHERE payload_bytes IS NOT NULL",),
             filled=EVENT_OF_EACH.format(table=table, events=events, body=BODY).strip(),
         )
 
@@ -324,7 +327,7 @@ class RepairSql:
         expression = f"CASE WHEN {hidden} THEN '' END"
         # Never emptied first: meanwhile filters would find what is to be hidden.
         filled = f"UPDATE {table} SET error_message_masked = {expression} WHERE error_message IS NOT NULL"
-        return Derivation(expression=expression, filled=filled)
+        return Derivation(source="error_message", expression=expression, filled=filled)
 
 
 def _converted(column: Column[Any], found: str, wanted: str) -> str:

@@ -187,4 +187,4 @@ def test_many_quarters_are_few_stretches_that_hold_them() -> None:
 
 
 def test_answers_knows_every_statistic() -> None:
-    assert {each.__name__ for each in answers.STATISTICS} >= {"TotalsOf", "ResponseTimesOf", "DeliveriesBySlot"}
+    assert {each.__name__ for each in combining.RECIPES} >= {"TotalsOf", "ResponseTimesOf", "DeliveriesBySlot"}

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from gateway.counting import answers, rows, stored
+from gateway.counting import combining, rows, stored
 from gateway.counting.answers import Statistics
 from gateway.counting.asked import Remainder, TotalsOfRemainder
 from gateway.counting.periods import cover, joined, level_of, period, stretch_of, without

@@ -41,6 +41,8 @@ def count(
 
     It can be stopped, and goes on where it was. Gateways with GATEWAY_COUNTING=true keep it true from then on.
     """
+    if again and forget:
+        raise typer.BadParameter("--again and --forget contradict each other: give one of them.")
     settings = load_settings({"database_url": database_url})
     wanted = [str(id_) for id_ in organization or ()]
     asyncio.run(_with_databases(settings, wanted, again=again, forget=forget))
@@ -56,7 +58,9 @@ async def _with_databases(settings: Settings, wanted: list[str], *, again: bool,
         await prepare_database(stored, COUNTED_TABLES)
         lease = Lease(stored, COMMAND)
         if not await lease.acquire(from_servers=True):
-            raise OperatorError("Another `gateway count` is at work, or was until half a minute ago.")
+            typer.echo("Another `gateway count` has begun: this one waits for half a minute at the most", err=True)
+            if not await lease.outlast(from_servers=True):  # a command that was killed has the lease for ever
+                raise OperatorError("Another `gateway count` is at work.")
         try:
             await (_forget if forget else _count)(rows, stored, lease, wanted, again)
         finally:
@@ -79,18 +83,18 @@ async def _count(rows: Database, stored: Database, lease: Lease, wanted: list[st
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         found = 0
+        first: int | None = None  # the quarter with which an organization begins
 
         def advance(_organization: str, start: int, end: int, of: int, deliveries: int) -> None:
-            nonlocal found
+            nonlocal found, first
             found += deliveries
-            if progress.tasks[task].total is None:
-                progress.update(task, total=of - start, offset=start)
-            done = end - progress.tasks[task].fields["offset"]
-            progress.update(task, completed=done, deliveries=progress.tasks[task].fields["deliveries"] + deliveries)
+            first = start if first is None else first
+            progress.update(task, total=of - first, completed=end - first, deliveries=found)
 
         counter = Counter(rows, stored, lease, rows_of_a_step=ROWS_OF_A_LONG_STEP, advance=advance)
         for id_ in wanted or await counter.rows.organizations():
-            task = progress.add_task(id_, total=None, deliveries=0, offset=0)
+            first = None
+            task = progress.add_task(id_, total=None, deliveries=found)
             await (counter.verify if again else counter.complete)(id_)
             progress.remove_task(task)
     for id_, reason in counter.unable.items():

@@ -4,6 +4,7 @@ Whoever waits looks at the row by a clock of its own, so that no two clocks are 
 `SECONDS_TO_TAKE_OVER` is that of a process that is gone.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from uuid import uuid4
@@ -15,6 +16,7 @@ from gateway.database.engine import Database
 from gateway.database.tables import counting_lease as lease
 
 SECONDS_TO_TAKE_OVER = 30.0
+SECONDS_BETWEEN_LOOKS = 1.0
 COMMAND = "gateway count"
 SERVER = "gateway serve"
 
@@ -46,6 +48,16 @@ class Lease:
         if holder is None or gone or (from_servers and not holder.startswith(COMMAND)):
             return await self._swap(beat)
         return False
+
+    async def outlast(self, *, from_servers: bool = False, pause: float = SECONDS_BETWEEN_LOOKS) -> bool:
+        """Have it once whoever has it proves to be gone; False as soon as they write again that they are there."""
+        first = None
+        while not await self.acquire(from_servers=from_servers):
+            first = first or self._seen
+            if self._seen != first:
+                return False
+            await asyncio.sleep(pause)
+        return True
 
     async def release(self) -> None:
         """Leave it to whoever comes next, at once."""

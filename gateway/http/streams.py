@@ -5,6 +5,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from gateway.errors import ClientError, StreamLimitExceeded, SubscriberTooSlow, Unavailable
@@ -45,9 +46,8 @@ class Stream:
         self.transport = transport
         self.is_ended = False
         self.reason: ClientError | None = None
-        self.sent_at = time.monotonic()
         self.sends = False
-        self.events = 0
+        self.since = time.monotonic()  # when it began to send, or not to
         self._beat: Callable[[], Awaitable[None]] | None = None
         self._task = asyncio.current_task()
         self._beating: asyncio.Task[None] | None = None
@@ -67,12 +67,12 @@ class Stream:
 
     def sending(self) -> None:
         """Something is being sent."""
-        self.sends = True
+        if not self.sends:
+            self.sends, self.since = True, time.monotonic()
 
     def sent(self) -> None:
         """It is sent."""
-        self.sends = False
-        self.sent_at = time.monotonic()
+        self.sends, self.since = False, time.monotonic()
 
     def beat_by(self, send: Callable[[], Awaitable[None]]) -> None:
         """Signs of life are sent so."""
@@ -148,7 +148,6 @@ class Streams:
 
     def count_event(self, stream: Stream) -> None:
         """An event of a stream was sent."""
-        stream.events += 1
         if self.metrics is not None:
             self.metrics.event(stream.transport)
 
@@ -159,7 +158,9 @@ class Streams:
             stream.end()
         if self._open:
             self._none_left.clear()
-            await asyncio.wait({asyncio.ensure_future(self._none_left.wait())}, timeout=SECONDS_TO_END_STREAMS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SECONDS_TO_END_STREAMS):
+                    await self._none_left.wait()
 
     async def watch_over(self) -> None:
         """Send signs of life, end streams whose credential is no longer good, and those whose client is stuck."""
@@ -173,14 +174,16 @@ class Streams:
     async def check(self) -> None:
         """Look at all streams once."""
         now = time.monotonic()
+        of_credential: dict[tuple[str, str | None], list[Stream]] = {}
         for stream in self._open:
-            silent = now - stream.sent_at
-            if stream.sends and silent > STUCK_SECONDS:
+            seconds = now - stream.since
+            if stream.sends and seconds > STUCK_SECONDS:
                 stream.end(SubscriberTooSlow("The client does not read."))
-            elif silent >= self.settings.heartbeat_seconds:
+            elif seconds >= self.settings.heartbeat_seconds:
                 stream.beat()
-        known = {(stream.caller.token, stream.caller.organization) for stream in self._open if stream.caller.token}
-        for token, organization in known:
+            if stream.caller.token:
+                of_credential.setdefault((stream.caller.token, stream.caller.organization), []).append(stream)
+        for (token, organization), streams in of_credential.items():
             reason, viewer = None, None
             try:
                 viewer = await self.credentials.authenticate(token, organization)
@@ -189,7 +192,6 @@ class Streams:
                 continue
             except ClientError as refusal:
                 reason = refusal
-            for stream in [each for each in self._open if each.caller.token == token]:
-                caller = stream.caller
-                if caller.organization == organization and (reason is not None or caller.viewer != viewer):
+            for stream in streams:
+                if stream in self._open and (reason is not None or stream.caller.viewer != viewer):
                     stream.end(reason)

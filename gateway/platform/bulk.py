@@ -19,7 +19,7 @@ from gateway.database.dialects import unindexed
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import batches
 from gateway.deadline import Deadline
-from gateway.errors import BadToken
+from gateway.errors import BadToken, StatementTimeout, Unavailable
 from gateway.platform.outcomes import Outcome, Planned, Refusal, Refused
 from gateway.platform.redelivery import OF_BATCH, WHOLE, Redeliveries, why_not
 from gateway.reading.filters import CallbackDeliveryFilter, Conditions, FilterValues
@@ -98,15 +98,15 @@ class BulkRedeliveries:
         pairs = [(each.batch_id, str(each.delivery["id"])) for each in outcomes if isinstance(each, Planned)]
         if not pairs:
             return Batches(outcomes, None, None, count)
-        content = {**self._bound(where), "at": reader.scope.now.timestamp(), "batches": _packed(pairs)}
+        content = {**self._bound(where), "batches": _packed(pairs)}
         token = self._signer.sign(REDELIVERY_PURPOSE, content, TOKEN_SECONDS)
         return Batches(outcomes, token, _expiry(self._signer.read(REDELIVERY_PURPOSE, token)), count)
 
     async def run(self, reader: Reader, where: CallbackDeliveryFilter, token: str) -> Batches:
         """Do what a plan of this viewer and this filter named; `BadToken` for the token of another.
 
-        What cannot end before the deadline, or is still to be begun when the gateway is about to stop, is refused as
-        not begun, and the token of the answer is for that.
+        What cannot end before the deadline, is still to be begun when the gateway is about to stop, or cannot be looked
+        at since the database does not answer, is refused as not begun, and the token of the answer is for that.
         """
         content = self._signer.read(REDELIVERY_PURPOSE, token)
         if {name: content.get(name) for name in self._bound(where)} != self._bound(where):
@@ -130,12 +130,14 @@ class BulkRedeliveries:
             started = time.perf_counter()
             if not may_begin:
                 return redeliveries.noted(Refused.because(batch_id, Refusal.NOT_BEGUN), started)
-            batch, before = await redeliveries.state(reader, batch_id)
+            try:
+                batch, before = await redeliveries.state(reader, batch_id)
+            except (Unavailable, StatementTimeout) as failure:  # else what came of the others would be told to nobody
+                return redeliveries.noted(Refused(batch_id, Refusal.NOT_BEGUN, failure.message), started)
             if batch is None:
                 return redeliveries.noted(Refused.because(batch_id, Refusal.BATCH_NOT_FOUND), started)
-            if not before or before[0].id != latest_id:
-                return redeliveries.noted(Refused.because(batch_id, Refusal.CHANGED), started)
-            reason = why_not(batch, before[0])
+            is_changed = not before or before[0].id != latest_id
+            reason = Refusal.CHANGED if is_changed else why_not(batch, before[0])
             if reason is not None:
                 return redeliveries.noted(Refused.because(batch_id, reason), started)
             return redeliveries.noted(await redeliveries.send(reader, batch_id, batch, before), started)
@@ -145,7 +147,7 @@ class BulkRedeliveries:
         return not self._redeliveries.platform.draining and (left is None or left > self._redeliveries.longest)
 
     def _bound(self, where: CallbackDeliveryFilter) -> dict[str, Any]:
-        """What a token is bound to, beside its instant and its batches."""
+        """What a token is bound to, beside its batches."""
         viewer = self._redeliveries.viewer
         return {
             "credential": viewer.credential,

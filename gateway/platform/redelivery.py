@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import batches
 from gateway.database.types import AnyRow
-from gateway.errors import AnswerLost, BatchNotFound, ClientError, PlatformUnavailable, Unavailable
+from gateway.errors import AnswerLost, BatchNotFound, ClientError, PlatformUnavailable, StatementTimeout, Unavailable
 from gateway.observability.record import exchange
 from gateway.platform.client import Platform, PlatformAnswer
 from gateway.platform.outcomes import Made, Outcome, Refusal, Refused, Row, Unknown, code_of
@@ -130,7 +130,7 @@ class Redeliveries:
             await asyncio.sleep(share * self.platform.look_seconds)
             try:
                 rows = await self.newest(reader, batch_id)
-            except Unavailable:
+            except (Unavailable, StatementTimeout):
                 continue
             made = [row for row in rows if row.id not in known and row.is_automatic is False]
             if made:

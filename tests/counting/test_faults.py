@@ -220,6 +220,18 @@ async def test_the_lease_is_taken_over_when_its_beat_stops_and_not_before(databa
     assert not await first.acquire()
 
 
+async def test_a_command_outlasts_one_that_was_killed_and_no_other(database: Database) -> None:
+    times = itertools.count()
+    killed, at_work, next_one = (Lease(database, COMMAND, clock=lambda: next(times)) for _ in range(3))
+    assert await killed.acquire()
+    assert await at_work.outlast(from_servers=True, pause=0)
+    waiting = asyncio.create_task(next_one.outlast(from_servers=True, pause=0))
+    while not waiting.done():
+        async with database.transaction() as connection:
+            await connection.execute(update(counting_lease).values(beat=counting_lease.c.beat + 1))
+    assert not await waiting
+
+
 async def test_a_command_takes_the_lease_from_a_server_and_not_from_a_command(database: Database) -> None:
     server, command, other = Lease(database), Lease(database, COMMAND), Lease(database, COMMAND)
     assert await server.acquire()

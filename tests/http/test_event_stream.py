@@ -15,11 +15,13 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.database.engine import Database
 from gateway.database.tables import organizations
+from gateway.errors import SubscriberTooSlow
 from gateway.execution.documents import Documents
 from gateway.http.credentials import Credentials
 from gateway.http.event_stream import EventStream
 from gateway.http.graphql import GraphQL
 from gateway.http.middleware import RequestRecorder
+from gateway.http.streams import STUCK_SECONDS, Caller, Streams
 from gateway.observability.record import RequestRecord
 from gateway.observability.recorder import Recorder
 from gateway.reading.questions import OrganizationOf
@@ -276,3 +278,20 @@ async def test_answers_are_closed_where_the_head_cannot_be_sent() -> None:
 
 async def _name(database: Database) -> str:
     return str((await database.fetch(select(organizations.c.name)))[0][0])
+
+
+async def test_a_stream_is_stuck_by_how_long_it_sends_not_by_how_long_it_was_idle(database: Database) -> None:
+    streams = Streams(Credentials(database))
+    stream = streams.open(Caller("", None, None, "nobody"), "websocket")
+    stream.since -= 2 * STUCK_SECONDS
+    stream.sending()
+    await streams.check()
+    assert not stream.is_ended
+    stream.since -= 2 * STUCK_SECONDS
+    stream.sending()  # a second sender does not make it young again
+    await streams.check()
+    with pytest.raises(asyncio.CancelledError):  # the task that runs the stream is this one
+        await asyncio.sleep(0)
+    assert stream.ended()
+    assert isinstance(stream.reason, SubscriberTooSlow)
+    streams.close(stream)

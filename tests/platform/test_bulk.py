@@ -15,13 +15,21 @@ from sqlalchemy import insert, update
 from gateway.database.engine import Database
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import batches
-from gateway.platform.bulk import LatestOfBatch
+from gateway.deadline import Deadline
+from gateway.errors import StatementTimeout, Unavailable
+from gateway.platform.bulk import BulkRedeliveries, LatestOfBatch
+from gateway.platform.client import Platform
+from gateway.platform.outcomes import Refused
+from gateway.platform.redelivery import Redeliveries
 from gateway.reading import queries
-from gateway.reading.filters import CallbackDeliveryFilter
+from gateway.reading.filters import CallbackDeliveryFilter, TextFilter
 from gateway.reading.history import OLDEST_FIRST
 from gateway.reading.pages import Slice
+from gateway.reading.reader import Reader
 from gateway.reading.visibility import Visibility
-from gateway.viewer import READ, REDELIVER
+from gateway.settings import PlatformSettings
+from gateway.signing import Signer
+from gateway.viewer import READ, REDELIVER, Viewer
 from gateway.writing.api_keys import create_key
 from tests.support.acting import acting, ended
 from tests.support.commands import running
@@ -180,6 +188,38 @@ async def test_what_would_not_end_in_time_is_left_for_the_next_run(database: Dat
             client.headers["authorization"] = key
             rest = await asked(client, filter=FAILED, dryRun=False, token=done["token"])
     assert told(rest) == [(id_, "RedeliveryMade") for id_ in ids(1, 2, 3)]
+
+
+class Interrupted(Database):
+    """A database that fails the next statements so."""
+
+    failures: list[Exception]
+
+    async def run(self, *arguments: Any, **options: Any) -> Any:
+        if self.failures:
+            raise self.failures.pop()
+        return await super().run(*arguments, **options)
+
+
+async def test_a_batch_that_cannot_be_looked_up_is_left_and_the_others_are_told(database: Database) -> None:
+    await store(database, ended(3))
+    interrupted = Interrupted(database.url.render_as_string(hide_password=False))
+    interrupted.failures = []
+    where, signer = CallbackDeliveryFilter(status_code=TextFilter(eq="failed")), Signer()
+    viewer = Viewer(OURS, frozenset({READ, REDELIVER}), "a key")
+    async with platform_over(database, lambda _: "cut") as platform:
+        asked_platform = Platform(PlatformSettings(platform_url=platform.url, platform_rate=0, platform_at_once=1))
+        many = BulkRedeliveries(Redeliveries(asked_platform, viewer, "token"), signer, Deadline(None))
+        plan = await many.plan(Reader(interrupted, OURS), where, 3)
+        interrupted.failures = [StatementTimeout("slow"), Unavailable("gone")]
+        done = await many.run(Reader(interrupted, OURS, newest=True), where, str(plan.token))
+        rest = await many.run(Reader(interrupted, OURS, newest=True), where, str(done.token))
+        await asked_platform.close()
+    await interrupted.close()
+    words = [each.message if isinstance(each, Refused) else type(each).__name__ for each in done.outcomes]
+    assert words == ["gone", "slow", "Made"]
+    assert ([type(each).__name__ for each in rest.outcomes], rest.token) == (["Made"] * 2, None)
+    assert sorted(platform.taken) == ids(1, 2, 3)
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])

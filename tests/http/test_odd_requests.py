@@ -52,6 +52,12 @@ async def test_two_credentials_are_none(url: str, profile: str, headers: list[tu
         assert message.startswith("Send one `Authorization` header")
 
 
+@pytest.mark.parametrize("written", ["bearer {}", "BEARER {}", "Bearer  {}", "Bearer {}  "])
+async def test_a_scheme_is_known_however_it_is_written(url: str, written: str) -> None:
+    found = await answers(url, "production", ("Authorization", written.format(KEY)))
+    assert {face: answer.status_code for face, answer in found.items()} == {"rest": 200, "graphql": 200}
+
+
 @pytest.mark.parametrize("organizations", [(OURS, THEIRS), (THEIRS, OURS), (OURS, OURS), (OURS, "")])
 async def test_two_organizations_are_none(url: str, organizations: tuple[str, str]) -> None:
     headers = [("X-Organization-Id", organization) for organization in organizations]

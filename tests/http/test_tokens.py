@@ -119,6 +119,24 @@ async def test_algorithm_that_is_not_on_the_list_is_refused(issuer: Issuer) -> N
             Settings(jwt_algorithms=(algorithm,))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"crit": ["exp"], "exp": 1},
+        {"crit": ["b64"], "b64": False},
+        {"crit": []},
+        {"alg": "ES256", "jku": "https://other.example/keys", "kid": "theirs"},
+    ],
+    ids=str,
+)
+async def test_what_a_token_says_of_itself_is_not_believed(issuer: Issuer, header: dict[str, Any]) -> None:
+    stranger = Issuer()
+    signed_by = stranger if "jku" in header else issuer
+    token = jwt.encode(issuer.claims(), signed_by.keys[signed_by.kid], "ES256", {"kid": issuer.kid} | header)
+    with pytest.raises(Unauthorized):
+        await tokens(issuer).check(token)
+
+
 async def test_signature_of_another_key_is_refused(issuer: Issuer) -> None:
     with pytest.raises(Unauthorized):
         await tokens(issuer).check(Issuer().token())

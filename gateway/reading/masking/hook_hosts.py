@@ -1,4 +1,10 @@
-"""Services whose URLs are secrets, and where in them the secret stands: data."""
+"""Services whose URLs are secrets, and where in them the secret stands: data.
+
+A form is the one that the service itself hands out. Compared with a document were Slack and Teams (gitleaks
+slack-webhook-url, microsoft-teams-webhook), Logic Apps and Power Automate (GitHub azure_logic_apps_url,
+power_automate_webhook_sas), Feishu, Healthchecks (healthchecks.io/docs/slug_urls) and Beeceptor
+(beeceptor.com/docs/create-endpoint). The others are known from URLs that were seen; no document was looked up.
+"""
 
 from dataclasses import dataclass
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.counting.asked import HIGHEST, INSTANT, NO_SPAN, Asked, Remainder
-from gateway.counting.combining import NotStored, Parts, recipe_of
+from gateway.counting.combining import RECIPES, NotStored, Parts, recipe_of
 from gateway.counting.counter import SECONDS_LATE
 from gateway.counting.periods import Quarters, cover, joined, start_of, without
 from gateway.counting.shared import SharedComputations
@@ -24,7 +24,6 @@ from gateway.counting.stored import MOST_CHANGED, Books, Stored
 from gateway.counting.tally import decode
 from gateway.database.engine import REFUSED, Database
 from gateway.errors import ClientError
-from gateway.reading import stats
 from gateway.reading.changes import SlotsChangedSince
 from gateway.reading.filters import Filter
 from gateway.reading.questions import Question
@@ -34,16 +33,6 @@ logger = logging.getLogger(__name__)
 
 A = TypeVar("A")
 
-STATISTICS = (
-    stats.TotalsOf,
-    stats.AttemptCount,
-    stats.DeliveriesBy,
-    stats.DeliveriesByHost,
-    stats.DeliveriesBySlot,
-    stats.AttemptsByStatus,
-    stats.ResponseTimesOf,
-    stats.ResponseTimesByHost,
-)
 MOST_SPANS = 32  # that one statement reads rows of
 MOST_TRIES = 4
 SECONDS_BEHIND = 900.0  # that changes may be unread where nothing watches, before rows are cheaper
@@ -67,7 +56,7 @@ class Statistics:
 
     async def answer(self, reader: Reader, question: Question[A]) -> A | None:
         """The answer to a statistic, computed once for all that ask it at once; None to other questions."""
-        if not isinstance(question, STATISTICS):
+        if type(question) not in RECIPES:
             return None
         key = (reader.organization, reader.scope.sees_secrets, question)
         return cast("A", await self._shared.join(key, reader, lambda shared: self._answer(shared, question)))

@@ -22,71 +22,125 @@ class NotStored(Exception):
 Recipe = tuple[Sequence[str], Callable[[Remainder], Question[Any]], Callable[[Parts, Any], Any]]
 
 
-def recipe_of(asked: Asked, question: Any) -> Recipe:  # noqa: PLR0911
+def recipe_of(asked: Asked, question: Any) -> Recipe:
     """The columns that answer a question, the question to the rows, and how the two are put together."""
-    counts = "cells" if asked.names_host else "outcomes"
-    plain = not (asked.names_host or asked.names_outcome)
+    return RECIPES[type(question)](asked, question)
 
-    def about(rest: Remainder, **values: Any) -> Question[Any]:
-        return cast("Question[Any]", replace(question, where=cast("Any", rest), **values))
 
-    def cells(parts: Parts, column: str = counts) -> Iterable[Any]:
-        return (row for part in parts for row in part[column] if asked.keeps(row[:-2]))
-
-    if isinstance(question, stats.TotalsOf):
-        if plain:
-            names = ("deliveries", "completed", "delivered")
-            return (
-                names,
-                TotalsOfRemainder,
-                lambda parts, rest: stats.Totals(
-                    stats.Counts(*(sum(part[name] for part in parts) for name in names)) + rest.counts, rest.overdue
-                ),
-            )
-        return (
-            (counts,),
-            TotalsOfRemainder,
-            lambda parts, rest: stats.Totals(_counts(cells(parts)) + rest.counts, rest.overdue),
-        )
-    if isinstance(question, stats.AttemptCount):
-        if plain:
-            return ("attempts",), about, lambda parts, rest: sum(part["attempts"] for part in parts) + rest
-        return (counts,), about, lambda parts, rest: sum(sum(row[-1].values()) for row in cells(parts)) + rest
-    if isinstance(question, stats.DeliveriesBy):
-        place = OUTCOME.index(question.column)
-        return (counts,), about, lambda parts, rest: _shares([(row[place], row[-2]) for row in cells(parts)], rest)
-    if isinstance(question, stats.AttemptsByStatus):
-        return (
-            (counts,),
-            about,
-            lambda parts, rest: _shares((each for row in cells(parts) for each in row[-1].items()), rest),
-        )
-    if isinstance(question, stats.DeliveriesByHost):
-        every = lambda rest: about(rest, first=UNLIMITED)  # noqa: E731
-        return ("cells",), every, lambda parts, rest: _hosts(cells(parts, "cells"), rest)[: question.first]
-    if isinstance(question, stats.DeliveriesBySlot):
-        if not plain:
-            raise NotStored
-        return ("slots",), about, _slots
-    if isinstance(question, stats.ResponseTimesOf):
-        if asked.names_host and asked.names_outcome:
-            raise NotStored
-        column = "times" if plain else "times_by_host" if asked.names_host else "times_by_outcome"
-        keeps = asked.keeps if asked.names_outcome else lambda key: asked.keeps_host(key[0])
+def _totals(asked: Asked, _question: Any) -> Recipe:
+    if asked.names_host or asked.names_outcome:
+        column = _counts_column(asked)
         return (
             (column,),
-            _times_of_remainder,
-            lambda parts, rest: stats.times_of(
-                _times([part["times"] for part in parts] if plain else _kept_times(parts, column, keeps), rest[None])
-            ),
+            TotalsOfRemainder,
+            lambda parts, rest: stats.Totals(_counts(_kept(asked, parts, column)) + rest.counts, rest.overdue),
         )
-    if isinstance(question, stats.ResponseTimesByHost) and not asked.names_outcome:
+    names = ("deliveries", "completed", "delivered")
+    return (
+        names,
+        TotalsOfRemainder,
+        lambda parts, rest: stats.Totals(
+            stats.Counts(*(sum(part[name] for part in parts) for name in names)) + rest.counts, rest.overdue
+        ),
+    )
+
+
+def _attempt_count(asked: Asked, question: Any) -> Recipe:
+    if asked.names_host or asked.names_outcome:
+        column = _counts_column(asked)
         return (
-            ("times_by_host",),
-            _times_of_remainder_by_host,
-            lambda parts, rest: _times_by_host(question.hosts, parts, rest),
+            (column,),
+            _about(question),
+            lambda parts, rest: sum(sum(row[-1].values()) for row in _kept(asked, parts, column)) + rest,
         )
-    raise NotStored
+    return ("attempts",), _about(question), lambda parts, rest: sum(part["attempts"] for part in parts) + rest
+
+
+def _deliveries_by(asked: Asked, question: Any) -> Recipe:
+    column, place = _counts_column(asked), OUTCOME.index(question.column)
+    return (
+        (column,),
+        _about(question),
+        lambda parts, rest: _shares([(row[place], row[-2]) for row in _kept(asked, parts, column)], rest),
+    )
+
+
+def _attempts_by_status(asked: Asked, question: Any) -> Recipe:
+    column = _counts_column(asked)
+    return (
+        (column,),
+        _about(question),
+        lambda parts, rest: _shares((each for row in _kept(asked, parts, column) for each in row[-1].items()), rest),
+    )
+
+
+def _deliveries_by_host(asked: Asked, question: Any) -> Recipe:
+    return (
+        ("cells",),
+        _about(question, first=UNLIMITED),
+        lambda parts, rest: _hosts(_kept(asked, parts, "cells"), rest)[: question.first],
+    )
+
+
+def _deliveries_by_slot(asked: Asked, question: Any) -> Recipe:
+    if asked.names_host or asked.names_outcome:
+        raise NotStored
+    return ("slots",), _about(question), _slots
+
+
+def _response_times(asked: Asked, _question: Any) -> Recipe:
+    if asked.names_host and asked.names_outcome:
+        raise NotStored
+    if not (asked.names_host or asked.names_outcome):
+        return (
+            ("times",),
+            _times_of_remainder,
+            lambda parts, rest: stats.times_of(_times([part["times"] for part in parts], rest[None])),
+        )
+    column = "times_by_host" if asked.names_host else "times_by_outcome"
+    keeps = asked.keeps if asked.names_outcome else lambda key: asked.keeps_host(key[0])
+    return (
+        (column,),
+        _times_of_remainder,
+        lambda parts, rest: stats.times_of(_times(_kept_times(parts, column, keeps), rest[None])),
+    )
+
+
+def _response_times_by_host(asked: Asked, question: Any) -> Recipe:
+    if asked.names_outcome:
+        raise NotStored
+    return (
+        ("times_by_host",),
+        _times_of_remainder_by_host,
+        lambda parts, rest: _times_by_host(question.hosts, parts, rest),
+    )
+
+
+RECIPES: Mapping[type[Any], Callable[[Asked, Any], Recipe]] = {
+    stats.TotalsOf: _totals,
+    stats.AttemptCount: _attempt_count,
+    stats.DeliveriesBy: _deliveries_by,
+    stats.DeliveriesByHost: _deliveries_by_host,
+    stats.DeliveriesBySlot: _deliveries_by_slot,
+    stats.AttemptsByStatus: _attempts_by_status,
+    stats.ResponseTimesOf: _response_times,
+    stats.ResponseTimesByHost: _response_times_by_host,
+}
+"""By the kind of a statistic: `NotStored` where its filter asks for what periods do not hold."""
+
+
+def _counts_column(asked: Asked) -> str:
+    """The column that tells apart what is asked, and has the fewest rows."""
+    return "cells" if asked.names_host else "outcomes"
+
+
+def _kept(asked: Asked, parts: Parts, column: str) -> Iterable[Any]:
+    return (row for part in parts for row in part[column] if asked.keeps(row[:-2]))
+
+
+def _about(question: Any, **values: Any) -> Callable[[Remainder], Question[Any]]:
+    """The same question about the remainder."""
+    return lambda rest: cast("Question[Any]", replace(question, where=cast("Any", rest), **values))
 
 
 def _times_of_remainder(rest: Remainder) -> Question[Any]:

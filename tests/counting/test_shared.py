@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from gateway.counting import answers, rows, stored
+from gateway.counting import combining, rows, stored
 from gateway.counting.answers import Statistics
 from gateway.counting.asked import Remainder, TotalsOfRemainder
 from gateway.counting.periods import cover, joined, level_of, period, stretch_of, without
@@ -187,4 +187,4 @@ def test_many_quarters_are_few_stretches_that_hold_them() -> None:
 
 
 def test_answers_knows_every_statistic() -> None:
-    assert {each.__name__ for each in answers.STATISTICS} >= {"TotalsOf", "ResponseTimesOf", "DeliveriesBySlot"}
+    assert {each.__name__ for each in combining.RECIPES} >= {"TotalsOf", "ResponseTimesOf", "DeliveriesBySlot"}

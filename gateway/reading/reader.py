@@ -64,7 +64,7 @@ class Reader:
         self._stopped = False
         self.statements = 0
 
-    def for_eyes(self, *, sees_secrets: bool) -> "Reader":
+    def for_viewers(self, *, sees_secrets: bool) -> "Reader":
         """The reader that reads the same for viewers who see secrets, or who do not."""
         if sees_secrets is self.scope.sees_secrets:
             return self

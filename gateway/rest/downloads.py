@@ -1,4 +1,4 @@
-"""Downloads of any length beside ordinary requests: so many at a time, at their clients' pace, and after all others."""
+"""Downloads of any length beside ordinary requests: how many at a time, and how fast while others ask."""
 
 import asyncio
 import time
@@ -51,7 +51,7 @@ class Downloads:
         return end
 
 
-class Courtesy:
+class Throttle:
     """Lets other requests go first: what works beside them waits where the event loop is busy with others."""
 
     def __init__(self) -> None:

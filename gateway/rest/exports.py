@@ -20,7 +20,7 @@ from gateway.execution.exports import EXPORTED_LISTS, Export
 from gateway.http.credentials import Bearer, Credentials, OrganizationHeader
 from gateway.http.disconnect import until_disconnect
 from gateway.observability.record import exchange
-from gateway.rest.downloads import Courtesy, Download, Downloads, compressed, takes_gzip
+from gateway.rest.downloads import Download, Downloads, Throttle, compressed, takes_gzip
 from gateway.rest.endpoint import CLIENT_GONE_STATUS, ERRORS
 from gateway.rest.envelope import ErrorResponse
 from gateway.schema.context import Context, Links
@@ -29,6 +29,11 @@ from gateway.viewer import READ, Viewer
 
 MEDIA = {ExportFormat.NDJSON: "application/x-ndjson", ExportFormat.CSV: "text/csv"}
 LINKED = "link"  # what operators see of a viewer who has no credential with them
+EXAMPLES = {
+    "filter": '{"statusCode": {"eq": "failed"}}',
+    "orderBy": '{"field": "CREATED_AT", "direction": "DESC"}',
+    "fields": '["id", "statusCode"]',
+}
 LONGEST_JSON = 60_000  # characters of one parameter
 EXPORT_ERRORS: dict[int | str, dict[str, Any]] = {
     **{status: shown for status, shown in ERRORS.items() if status != 404},
@@ -49,7 +54,7 @@ Link = Annotated[str | None, Query(description="A signed link, in the place of a
 def router(credentials: Credentials, database: Database, downloads: Downloads, links: Links) -> APIRouter:
     """The routes of exports: each list in each format."""
     routes = APIRouter()
-    courtesy = Courtesy()
+    throttle = Throttle()
 
     async def viewer_of(
         request: Request, bearer: Bearer, organization: OrganizationHeader = None, link: Link = None
@@ -94,7 +99,7 @@ def router(credentials: Credentials, database: Database, downloads: Downloads, l
             asked = Export(name, form, given["filter"], given["orderBy"], given["fields"], after)
             end = downloads.begin(viewer.credential)
             try:
-                return await _download(request, asked, Context.of(viewer, database), courtesy, end)
+                return await _download(request, asked, Context.of(viewer, database), throttle, end)
             except BaseException:
                 end()
                 raise
@@ -106,10 +111,10 @@ def router(credentials: Credentials, database: Database, downloads: Downloads, l
 
 
 async def _download(
-    request: Request, asked: Export, context: Context, courtesy: Courtesy, end: Callable[[], None]
+    request: Request, asked: Export, context: Context, throttle: Throttle, end: Callable[[], None]
 ) -> Response:
     """The answer, once its first page is read: until then, whatever is wrong has a status of its own."""
-    pieces = asked.pieces(context, courtesy.pause)
+    pieces = asked.pieces(context, throttle.pause)
     deadline = deadline_of(request.scope)
     metrics = exchange.get().metrics
     try:
@@ -153,10 +158,10 @@ def _read(name: str, text: str | None) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         place = {"type": "json_invalid", "loc": ["query", name], "msg": "Input should be JSON"}
-        raise ValidationFailed(f"{name} is not JSON.", [place]) from None
+        raise ValidationFailed(f"{name} is not JSON, such as {EXAMPLES[name]}.", [place]) from None
 
 
 def _names(value: Any) -> list[str] | None:
     if value is not None and not (isinstance(value, list) and all(isinstance(name, str) for name in value)):
-        raise ValidationFailed('fields must be a list of names such as ["id", "statusCode"].')
+        raise ValidationFailed(f"fields must be a list of names such as {EXAMPLES['fields']}.")
     return value

@@ -25,7 +25,7 @@ class ChangeKind(Enum):
 
 
 class Moment:
-    """When changes were found together: one reader for all who read of them, for either kind of eyes."""
+    """When changes were found together: one reader for all viewers who see secrets, one for the others."""
 
     def __init__(self, reader: Reader) -> None:
         self.is_wanted = True
@@ -36,7 +36,7 @@ class Moment:
         """The reader that reads as of this moment for viewers who see secrets, or who do not."""
         found = self._readers.get(sees_secrets)
         if found is None:
-            found = self._readers[sees_secrets] = self._first.for_eyes(sees_secrets=sees_secrets)
+            found = self._readers[sees_secrets] = self._first.for_viewers(sees_secrets=sees_secrets)
         return found
 
     def start_over(self) -> None:

@@ -39,7 +39,7 @@ IDS_AT_ONCE = 500
 LONGEST_PAUSE = 5.0  # seconds between two looks at a database that does not answer
 
 Selected = tuple[Filter | None, bool]
-"""Which changes somebody wants: those that a filter keeps, for eyes that see secrets or do not."""
+"""Which changes somebody wants: those that a filter keeps, for viewers who see secrets or do not."""
 
 
 class Watcher:
@@ -281,7 +281,7 @@ class Feed:
                 ]
                 for wheres in _chunks(filters, FILTERS_AT_ONCE):
                     question = ChangedRows(self.table, tuple(wheres))
-                    found = await reader.for_eyes(sees_secrets=sees_secrets).fetch(question, chunk)
+                    found = await reader.for_viewers(sees_secrets=sees_secrets).fetch(question, chunk)
                     rows.update(zip(chunk, found, strict=True))
                     for number, where in enumerate(wheres):
                         kept[where, sees_secrets] |= {

@@ -18,7 +18,7 @@ from gateway.database.tables import batch_callback_delivery_attempts as attempts
 from gateway.database.tables import batches
 from gateway.errors import RateLimited
 from gateway.execution import exports
-from gateway.rest.downloads import Courtesy, Downloads, takes_gzip
+from gateway.rest.downloads import Downloads, Throttle, takes_gzip
 from gateway.settings import LinkSettings
 from gateway.viewer import READ, READ_SECRETS
 from tests.support.acting import acting
@@ -216,6 +216,7 @@ async def test_what_is_wrong_is_said_before_anything_is_sent(
         broken = await client.get("/exports/callback-deliveries.csv?filter={")
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert (broken.status_code, broken.json()["errors"][0]["loc"]) == (422, ["query", "filter"])
+    assert broken.json()["message"] == 'filter is not JSON, such as {"statusCode": {"eq": "failed"}}.'
 
 
 async def test_who_may_not_read_exports_nothing(database: Database, database_url: str) -> None:
@@ -334,7 +335,7 @@ async def test_odd_values_are_null_and_the_rest_is_there(sqlite_template: Any, t
 
 
 async def test_others_go_first_where_there_are_any() -> None:
-    courtesy, turns = Courtesy(), []
+    throttle, turns = Throttle(), []
 
     async def other() -> None:
         until = asyncio.get_running_loop().time() + 0.05
@@ -346,7 +347,7 @@ async def test_others_go_first_where_there_are_any() -> None:
             await asyncio.sleep(0)
 
     task = asyncio.create_task(other())
-    await courtesy.pause(0.005)
+    await throttle.pause(0.005)
     seen = len(turns)
     await task
     assert seen > 3

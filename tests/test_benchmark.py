@@ -33,9 +33,10 @@ from tests.support.twin import create_twin
 KEY, SECRETS_KEY = "benchmark-key", "secrets-key"
 LAYOUT = Layout.of(wide=(3, 4, 3), usual=(23, 2, 3))
 APPS: dict[str, Callable[[str], Any]] = {
-    "planned": lambda url: create_app(Settings(database_url=url)),
-    "ordinary": lambda url: create_app(Settings(database_url=url)),
-    "development": lambda url: create_app(Settings(database_url=url, profile=Profile.DEVELOPMENT)),
+    "planned": lambda url: create_app(Settings(database_url=url, rate_limit=0)),
+    "ordinary": lambda url: create_app(Settings(database_url=url, rate_limit=0)),
+    "quiet": lambda url: create_app(Settings(database_url=url, rate_limit=0, access_log=False, metrics=False)),
+    "development": lambda url: create_app(Settings(database_url=url, rate_limit=0, profile=Profile.DEVELOPMENT)),
     "textbook": textbook.create_app,
     "plain": plain.create_app,
     "fastapi": lambda url: create_twin(create_async_engine(url, poolclass=NullPool)),

@@ -69,6 +69,17 @@ class Variables(msgspec.Struct):
 
     id: str | None = None
     after: str | None = None
+    until: str | None = None
+
+
+class Listed(msgspec.Struct, rename="camel"):
+    """A delivery as the filtered list selects it."""
+
+    id: Any
+    status_code: str | None
+    attempt_count: int | None
+    callback_url: str | None
+    created_at: Any
 
 
 class Asked(msgspec.Struct):
@@ -98,6 +109,10 @@ class Driver(Protocol):
         """The rows of these batches, each with its batch first."""
         ...
 
+    async def deliveries_until(self, time: str) -> Sequence[Any]:
+        """The newest rows before a time, one more than a page has."""
+        ...
+
     async def attempts(self, deliveries: Ids) -> Sequence[Any]:
         """The rows of these deliveries, each with its delivery first."""
         ...
@@ -105,6 +120,7 @@ class Driver(Protocol):
 
 BATCH = "SELECT id, status_code, created_at, completed_at FROM batches WHERE "
 DELIVERIES = "SELECT batch_id, id, status_code, attempt_count, callback_url, created_at FROM batch_callback_deliveries"
+LISTED = "SELECT id, status_code, attempt_count, callback_url, created_at FROM batch_callback_deliveries WHERE"
 ATTEMPTS = (
     "SELECT delivery_id, id, attempt_number, status_code, response_time_ms, error_message "
     "FROM batch_callback_delivery_attempts"
@@ -144,6 +160,14 @@ class Postgresql:
         """The rows of these batches."""
         return await self._rows(f"{DELIVERIES} WHERE batch_id = ANY ($1) ORDER BY created_at, id", batches)
 
+    async def deliveries_until(self, time: str) -> Sequence[Any]:
+        """The newest rows before a time."""
+        return await self._rows(
+            f"{LISTED} org_id = $1 AND created_at < $2 ORDER BY created_at DESC, id DESC LIMIT {PAGE + 1}",
+            ORGANIZATION,
+            datetime.fromisoformat(time),
+        )
+
     async def attempts(self, deliveries: Ids) -> Sequence[Any]:
         """The rows of these deliveries."""
         return await self._rows(f"{ATTEMPTS} WHERE delivery_id = ANY ($1) ORDER BY attempt_number, id", deliveries)
@@ -176,11 +200,10 @@ class Sqlite:
 
     async def batches(self, time: str, id_: str) -> Sequence[Any]:
         """The rows behind a position."""
-        stored = datetime.fromisoformat(time).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
         return self._shown(
             f"{BATCH} org_id = ? AND (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT {PAGE + 1}",
             ORGANIZATION,
-            stored,
+            _stored(time),
             id_,
         )
 
@@ -188,6 +211,12 @@ class Sqlite:
         """The rows of these batches."""
         rows = self._of(f"{DELIVERIES} WHERE batch_id IN", batches, "created_at, id")
         return [(*row[:5], _shown(row[5])) for row in rows]
+
+    async def deliveries_until(self, time: str) -> Sequence[Any]:
+        """The newest rows before a time."""
+        statement = f"{LISTED} org_id = ? AND created_at < ? ORDER BY created_at DESC, id DESC LIMIT {PAGE + 1}"
+        rows = self.file.execute(statement, (ORGANIZATION, _stored(time))).fetchall()
+        return [(*row[:4], _shown(row[4])) for row in rows]
 
     async def attempts(self, deliveries: Ids) -> Sequence[Any]:
         """The rows of these deliveries."""
@@ -200,6 +229,10 @@ class Sqlite:
     def _of(self, statement: str, parents: Ids, order: str) -> Sequence[Any]:
         ids = msgspec.json.encode(parents).decode()
         return self.file.execute(f"{statement} (SELECT value FROM json_each(?)) ORDER BY {order}", (ids,)).fetchall()
+
+
+def _stored(time: str) -> str:
+    return datetime.fromisoformat(time).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def _shown(stored: str) -> str:
@@ -222,8 +255,14 @@ class Handwritten:
             return
         body = (await receive())["body"]
         asked = self.decode(body).variables
-        if asked.after is not None:
-            data: dict[str, Any] = {"batches": await self.page(asked.after)}
+        if asked.until is not None:
+            rows = await self.driver.deliveries_until(asked.until)
+            page_info = {"hasNextPage": len(rows) > PAGE}
+            data: dict[str, Any] = {
+                "callbackDeliveries": {"nodes": [Listed(*row) for row in rows[:PAGE]], "pageInfo": page_info}
+            }
+        elif asked.after is not None:
+            data = {"batches": await self.page(asked.after)}
         else:
             found = await self.filled(await self.driver.batch(asked.id or ""))
             data = {"batch": found[0] if found else None}

@@ -11,6 +11,7 @@ from gateway.reading.pages import Cursors, Order
 from tests.benchmark.rows import ATTEMPT, BATCH, Layout, identifier, instant
 
 POOL = 2_000  # different requests of one kind
+UNSEEN = 100_000  # documents that are asked for once: many more than are remembered
 PAGE = 20
 
 DELIVERIES = """callbackDeliveries {
@@ -24,6 +25,12 @@ PAGE20 = f"""query Page($after: String!) {{
   }}
 }}"""
 ONE = f"query One($id: ID!) {{ batch(id: $id) {{ id statusCode createdAt completedAt {DELIVERIES} }} }}"
+FILTERED = f"""query Filtered($until: DateTime!) {{
+  callbackDeliveries(first: {PAGE}, filter: {{ createdAt: {{ lt: $until }} }}) {{
+    nodes {{ id statusCode attemptCount callbackUrl createdAt }}
+    pageInfo {{ hasNextPage }}
+  }}
+}}"""
 TYPENAME = "{ __typename }"
 UNPLANNABLE = ONE.replace("{ batch", "{ __schema { queryType { name } } batch", 1)
 # What the REST endpoint answers, key by key.
@@ -78,7 +85,9 @@ def questions(layout: Layout, key: str, secrets_key: str) -> dict[str, Question]
         Question("masked", [post(PAGE20, key, each) for each in pages]),
         Question("unmasked", [post(PAGE20, secrets_key, each) for each in pages]),
         Question("one", [post(ONE, key, each) for each in ids]),
+        Question("filtered", [post(FILTERED, key, {"until": _between(layout, place)}) for place in range(POOL)]),
         Question("typename", [post(TYPENAME, key)]),
+        Question("unseen", [post(f"query Unseen{number} {{ __typename }}", key) for number in range(UNSEEN)]),
         Question("rest50", [get(f"/v1/batches/{id_}/callback", key) for id_ in wide_ids]),
         Question("graph50", [post(GRAPH50, key, {"id": id_}) for id_ in wide_ids]),
         Question("unplannable", [post(UNPLANNABLE, key, each) for each in ids]),
@@ -132,6 +141,12 @@ def post(document: str, key: str, variables: Mapping[str, Any] | None = None) ->
 def get(path: str, key: str) -> bytes:
     """A REST request."""
     return f"GET {path} HTTP/1.1\r\nHost: gateway\r\nAccept: */*\r\nAuthorization: Bearer {key}\r\n\r\n".encode()
+
+
+def _between(layout: Layout, place: int) -> str:
+    """A time among the later half of the usual batches' deliveries, another one for each place."""
+    attempts = layout.usual.all_attempts
+    return instant(layout.usual.first_attempt + attempts // 2 + place * (attempts // 2) // POOL).isoformat()
 
 
 def _shuffled(numbers: range) -> list[int]:

@@ -3,11 +3,11 @@
 import asyncio
 import os
 import sys
-from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO
 
 import psutil
 
@@ -16,6 +16,8 @@ from tests.benchmark.refusal import Refused
 
 LISTENING = "Listening on http://"
 SECONDS_TO_STOP = 20
+SECONDS_BETWEEN_LOOKS = 0.05
+LONGEST_END = 4_000  # bytes of a log that are shown
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
@@ -30,14 +32,9 @@ class Contestant:
 
 def gateway(title: str, **environment: str) -> Contestant:
     """The gateway as `gateway serve` starts it, with these variables."""
-    # Without a pause before it stops, without the limit that the load would hit, and without a line for each request,
-    # which none of the others write.
-    usual = {
-        "GATEWAY_PROFILE": "production",
-        "GATEWAY_RATE_LIMIT": "0",
-        "GATEWAY_DRAIN_SECONDS": "0",
-        "GATEWAY_ACCESS_LOG": "false",
-    }
+    # As in production, a line in a file for each request included, but without a pause before it stops and without the
+    # limit that the load would hit.
+    usual = {"GATEWAY_PROFILE": "production", "GATEWAY_RATE_LIMIT": "0", "GATEWAY_DRAIN_SECONDS": "0"}
     return Contestant(title, ("gateway", "serve", "--port", "0"), {**usual, **environment})
 
 
@@ -49,6 +46,7 @@ def other(title: str, app: str) -> Contestant:
 CONTESTANTS = {
     "planned": gateway("gateway"),
     "ordinary": gateway("gateway without plans", GATEWAY_PLANS="false"),
+    "quiet": gateway("gateway, nothing logged or counted", GATEWAY_ACCESS_LOG="false", GATEWAY_METRICS="false"),
     "development": gateway("gateway in development", GATEWAY_PROFILE="development"),
     "textbook": other("T, the textbook twin", "textbook"),
     "plain": other("the same schema on GraphQLRouter", "plain"),
@@ -77,30 +75,26 @@ async def running(contestant: Contestant, database_url: str) -> AsyncIterator[Se
     """Start it, and end it afterwards. `Refused`, with what it said last, where it does not start."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
     environment = {**clean, "GATEWAY_DATABASE_URL": database_url, **contestant.environment}
-    with _servers_core():
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", *contestant.command, env=environment, stderr=asyncio.subprocess.PIPE
-        )
-    said: deque[str] = deque(maxlen=20)
-    reading: asyncio.Task[None] | None = None
-    try:
-        address = await _address(process.stderr, said)
-        if address is None:
-            raise Refused(f"{contestant.title} did not start:\n" + "".join(said))
-        reading = asyncio.ensure_future(_follow(process.stderr, said))
-        yield Server(contestant, address, psutil.Process(process.pid))
-        if process.returncode is not None:
-            raise Refused(f"{contestant.title} ended:\n" + "".join(said))
-    finally:
-        with suppress(ProcessLookupError):
-            process.terminate()
+    with TemporaryFile() as log:
+        with _servers_core():
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", *contestant.command, env=environment, stderr=log
+            )
         try:
-            await asyncio.wait_for(process.wait(), SECONDS_TO_STOP)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-        if reading is not None:
-            await reading
+            address = await _address(process, log)
+            if address is None:
+                raise Refused(f"{contestant.title} did not start:\n{_end_of(log)}")
+            yield Server(contestant, address, psutil.Process(process.pid))
+            if process.returncode is not None:
+                raise Refused(f"{contestant.title} ended:\n{_end_of(log)}")
+        finally:
+            with suppress(ProcessLookupError):
+                process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), SECONDS_TO_STOP)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
 
 
 def addresses(servers: Mapping[str, Server]) -> dict[str, Address]:
@@ -128,17 +122,18 @@ def _servers_core() -> Iterator[None]:
         os.sched_setaffinity(0, own)
 
 
-async def _address(lines: Any, said: deque[str]) -> Address | None:
-    async for line in lines:
-        text = line.decode(errors="replace")
-        said.append(text)
-        if text.startswith(LISTENING):
-            host, _, port = text.removeprefix(LISTENING).strip().rpartition(":")
-            return Address(host, int(port))
+async def _address(process: asyncio.subprocess.Process, log: IO[bytes]) -> Address | None:
+    """Where it listens, as its log says; None where it ends instead."""
+    while process.returncode is None:
+        for line in _end_of(log).splitlines():
+            if line.startswith(LISTENING):
+                host, _, port = line.removeprefix(LISTENING).strip().rpartition(":")
+                return Address(host, int(port))
+        await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
     return None
 
 
-async def _follow(lines: Any, said: deque[str]) -> None:
-    """Read on, so that the process is never held up by what it has to say."""
-    async for line in lines:
-        said.append(line.decode(errors="replace"))
+def _end_of(log: IO[bytes]) -> str:
+    """The last lines of a file that another process writes."""
+    size = os.fstat(log.fileno()).st_size
+    return os.pread(log.fileno(), size, max(0, size - LONGEST_END)).decode(errors="replace")

@@ -15,6 +15,7 @@ from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import batches
 from gateway.execution.run import GraphQLRequest
 from gateway.http.explorer import gallery
+from tests.support.asking import is_subscription
 from tests.support.differential import Tally, compare, context, difference, ordinary, planned, silence
 from tests.support.documentation import documents
 from tests.support.random_documents import SCHEMA, Author, ask_everywhere
@@ -34,14 +35,13 @@ COMPACT = (
     b'{"event":"batch.succeeded","batch_id":"%s","status":"succeeded","output":{"items":[1.5,null]},"duration_ms":7,'
     b'"created_at":null,"completed_at":"2026-05-06T10:00:00+00:00","metadata":{"tier":"gold"}}'
 )
-# A subscription has no answer of one piece, and no plan.
 READY: dict[str, tuple[str, dict[str, Any]]] = {
     name: asked
     for name, asked in (
         *((question.name, (question.query, dict(question.variables))) for question in gallery()),
         *((name, (text, {})) for name, text in documents().items()),
     )
-    if not any(line.startswith("subscription") for line in asked[0].splitlines())
+    if not is_subscription(asked[0])
 }
 
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+from graphql import OperationDefinitionNode, OperationType, parse
 from sqlalchemy import event
 
 from gateway.database.engine import Database
@@ -17,6 +18,12 @@ from tests.support.unlimited import unlimited_documents
 
 NOW = START + timedelta(hours=5)
 DOCUMENTS = unlimited_documents(schema._schema)
+
+
+def is_subscription(document: str) -> bool:
+    """Whether a document has many answers: no plan makes them, nor do they come in one piece."""
+    operations = (each for each in parse(document).definitions if isinstance(each, OperationDefinitionNode))
+    return any(each.operation is OperationType.SUBSCRIPTION for each in operations)
 
 
 async def ask(

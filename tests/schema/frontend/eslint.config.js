@@ -18,6 +18,7 @@ const allowed = {
           "Preview",
           "Link",
           "Redeliveries", // What came of a mutation, once.
+          "Change", // An event of a subscription: it is taken up again by its cursor.
         ],
         types: [
           "RedeliveryMade", // What came of a mutation for one batch.

@@ -19,6 +19,7 @@ from gateway.database.engine import Database
 from gateway.database.migrate import check_revision
 from gateway.database.required import KEYS, ROWS, missing
 from gateway.doctor.counting import inspect_counting
+from gateway.doctor.derivations import inspect_derivations
 from gateway.doctor.findings import Finding, Severity, by_severity
 from gateway.doctor.server import inspect_replicas, inspect_surroundings
 from gateway.doctor.statements import inspect_plans
@@ -73,6 +74,7 @@ async def examine(settings: Settings) -> tuple[str, list[Finding]]:
             await missing(rows, ROWS)  # after which optional columns that are not there are known
             findings += await inspect_plans(rows)
             findings += await inspect_values(rows)
+            findings += await inspect_derivations(rows)
         findings += await inspect_replicas(rows)
         if stored is not None:
             findings += [_of_counts(found, stored is rows) for found in await inspect_counting(rows, stored)]

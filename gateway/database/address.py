@@ -81,7 +81,8 @@ class Address:
     """Where a database is. `url` is SQLAlchemy's form of it; `file` is SQLite's, None on PostgreSQL.
 
     `arguments` are what asyncpg is called with, `settings` those of the server for each session. `has_pooler` says that
-    statements go without names, as behind PgBouncer in transaction mode; `is_read_only` that SQLite writes nothing.
+    statements go without names, as behind PgBouncer in transaction mode; `is_read_only` that SQLite writes nothing,
+    `is_immutable` that nobody does.
     """
 
     url: URL
@@ -90,6 +91,7 @@ class Address:
     has_pooler: bool = False
     file: Path | None = None
     is_read_only: bool = False
+    is_immutable: bool = False
 
     @property
     def dialect(self) -> str:
@@ -190,8 +192,9 @@ def _sqlite(path: str, query: str, setting: str) -> Address:
     url = URL.create("sqlite+aiosqlite", database=path)
     if own or is_uri:
         url = url.set(database=path if is_uri else f"file:{quote(path)}", query={**own, "uri": "true"})
-    read_only = own.get("mode") == "ro" or own.get("immutable", "").lower() in TRUE
-    return Address(url, file=Path(file), is_read_only=read_only)
+    is_immutable = own.get("immutable", "").lower() in TRUE
+    read_only = own.get("mode") == "ro" or is_immutable
+    return Address(url, file=Path(file), is_read_only=read_only, is_immutable=is_immutable)
 
 
 def _postgresql(rest: str, setting: str) -> Address:

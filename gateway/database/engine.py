@@ -28,7 +28,7 @@ from gateway.database.optional import Lacking, read_as_null
 from gateway.database.pool import SECONDS_TO_STOP
 from gateway.database.postgresql import PostgreSQL
 from gateway.database.replicas import Affinity, Replicas
-from gateway.database.sqlite import BUSY_MS, SQLite, why_unreadable
+from gateway.database.sqlite import BUSY_MS, SQLite, why_stale, why_unreadable
 from gateway.database.statements import CompiledStatement
 from gateway.database.types import AnyRow, AnySelect
 from gateway.errors import DatabaseUnavailable, Unavailable
@@ -206,6 +206,8 @@ class Database:
             await self.fetch(text(self.traits.alive), newest=True)
         except (*REFUSED, SQLAlchemyError, OSError, Unavailable) as failure:
             raise DatabaseUnavailable(f"No database answers at {self.address}: {self._reason(failure)}") from failure
+        if self.address.file is not None and self.address.is_immutable and (why := why_stale(self.address.file)):
+            raise DatabaseUnavailable(f"The database at {self.address} is read without its last rows: {why}")
 
     def _reason(self, failure: BaseException) -> str:
         """The driver's own words in a line, or what is wrong with the file where SQLite has no word for it."""

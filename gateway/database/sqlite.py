@@ -172,11 +172,32 @@ def why_unreadable(file: Path) -> str | None:
     if not os.access(file, os.R_OK):
         return f"{file} may not be read"
     if _has_wal(file) and not os.access(file.parent, os.W_OK):
-        return (
-            f"{file} keeps a write-ahead log, for which its folder would have to be written: let the gateway write the "
-            "folder, or where nobody writes the file add ?immutable=1 to the URL"
+        # Not with mode=ro either: a reader needs the log and its index, and makes them where they are not.
+        asked = (
+            f"{file} keeps a write-ahead log, for which its folder would have to be written: let the gateway write it"
         )
+        return f"{asked}, or {MERGED}" if has_rows_beside(file) else f"{asked}, or where nobody writes add ?immutable=1"
     return None
+
+
+MERGED = "let somebody who may write run `PRAGMA wal_checkpoint(TRUNCATE)`, which puts the log's rows into the file"
+
+
+def why_stale(file: Path) -> str | None:
+    """Why a file must not be read with `immutable=1`, or None: SQLite then leaves out the log, and what is in it.
+
+    Rows that were committed are missing without a word: seen with SQLite 3.40 while a writer had the file open, and
+    after one that was killed. With the log and its index there, plain reading needs no folder to write.
+    """
+    if not has_rows_beside(file):
+        return None
+    return f"{file} has rows in its write-ahead log, which ?immutable=1 leaves out: take it from the URL, or {MERGED}"
+
+
+def has_rows_beside(file: Path) -> bool:
+    """Whether there is a write-ahead log with something in it, which may be in the file already."""
+    log = file.with_name(f"{file.name}-wal")
+    return log.is_file() and log.stat().st_size > 0
 
 
 def _has_wal(file: Path) -> bool:

@@ -25,7 +25,7 @@ WHERE c.relname IN :names AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspna
 ORDER BY n.nspname
 """).bindparams(bindparam("names", expanding=True))
 COLUMNS_SQL = text("""
-SELECT a.attrelid AS oid, a.attname AS name, a.attnotnull AS filled,
+SELECT a.attrelid AS oid, a.attname AS name, a.attnotnull AS filled, a.attgenerated <> '' AS generated,
   format_type(CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE a.atttypid END, NULL) AS type,
   has_column_privilege(a.attrelid, a.attnum, 'SELECT') AS readable,
   has_column_privilege(a.attrelid, a.attnum, 'UPDATE') AS writable
@@ -63,6 +63,7 @@ class FoundColumn:
     nullable: bool
     readable: bool = True
     writable: bool = True
+    generated: bool = False  # by the database, from other columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ async def _postgres(connection: AsyncConnection, names: Iterable[str], schema: s
     indexes: dict[int, list[FoundIndex]] = {oid: [] for oid in tables}
     oids = {"oids": list(tables) or [0]}
     for row in await connection.execute(COLUMNS_SQL, oids):
-        columns[row.oid][row.name] = FoundColumn(row.type, not row.filled, row.readable, row.writable)
+        columns[row.oid][row.name] = FoundColumn(row.type, not row.filled, row.readable, row.writable, row.generated)
     for row in await connection.execute(INDEXES, oids):
         keys = tuple(map(_key, row.keys))
         one_way = set(row.options[-2:]) in ({0}, {3})  # ascending with nulls last, descending with nulls first
@@ -177,7 +178,10 @@ async def _sqlite(connection: AsyncConnection, names: Iterable[str]) -> Catalog:
         if kind is None:
             continue
         described = (await connection.execute(text("SELECT * FROM pragma_table_xinfo(:n)"), {"n": name})).all()
-        columns = {row.name: FoundColumn(row.type.partition("(")[0], not row.notnull) for row in described}
+        columns = {
+            row.name: FoundColumn(row.type.partition("(")[0], not row.notnull, generated=row.hidden in {2, 3})
+            for row in described
+        }
         counted = text(f"SELECT count(*) FROM (SELECT 1 FROM {name} LIMIT {MANY + 1})")  # noqa: S608
         rows = (await connection.execute(counted)).scalar_one()
         tables[name] = FoundTable(name, None, kind, columns, await _sqlite_indexes(connection, name), rows)

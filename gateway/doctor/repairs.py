@@ -121,6 +121,18 @@ HIDDEN = {
 
 
 @dataclass(frozen=True, slots=True)
+class Derivation:
+    """The SQL by which a column follows from another: an expression for PostgreSQL, an update for SQLite."""
+
+    source: str
+    expression: str
+    filled: str
+    made: tuple[str, ...] = ()  # what the expression needs
+    unmade: tuple[str, ...] = ()
+    emptied: tuple[str, ...] = ()  # where the update leaves rows as they were from which nothing follows
+
+
+@dataclass(frozen=True, slots=True)
 class RepairSql:
     """Statements for one kind of database and one schema."""
 
@@ -167,7 +179,9 @@ class RepairSql:
         table, add = self.name(column.table.name), f"ALTER TABLE {self.name(column.table.name)} ADD COLUMN"
         plain = f"{add} {column.name} {self.type_of(column)}"
         if (derived := self._derived().get(column)) is not None:
-            return derived()
+            of = derived()
+            generated = *of.made, self._generated(column, of.expression)
+            return choose(self.dialect, postgresql=generated, sqlite=(plain, of.filled))
         if column.name == "org_id" and column.table in OWNERS:
             return (plain, *self._org_id(column.table))
         if column.name == "created_at":
@@ -194,6 +208,21 @@ class RepairSql:
                 f"WHERE numbered.id = {table}.id AND attempt_number IS NULL",
             )
         return ()
+
+    def derive_again(self, column: Column[Any], *, generated: bool) -> tuple[str, ...]:
+        """The values anew of a column that follows from others; `generated` where the database makes them.
+
+        Empty where SQLite does, which cannot be told another expression.
+        """
+        of, table, name = self._derived()[column](), self.name(column.table.name), column.name
+        differs = f"{of.source} IS NOT NULL AND {name} IS DISTINCT FROM {of.expression}"
+        written = (*of.made, f"UPDATE {table} SET {name} = {of.expression} WHERE {differs}", *of.unmade)
+        anew = (*of.made, f"ALTER TABLE {table} DROP COLUMN {name}", self._generated(column, of.expression))
+        return choose(
+            self.dialect,
+            postgresql=anew if generated else written,
+            sqlite=() if generated else (*of.emptied, of.filled),
+        )
 
     def forbid_null(self, column: Column[Any]) -> tuple[str, ...]:
         """The column without nulls from now on; SQLite would have to make the table anew."""
@@ -257,7 +286,7 @@ class RepairSql:
         )
         return choose(self.dialect, postgresql=triggered, sqlite=(self._fill_org_id(table),))
 
-    def _derived(self) -> dict[Column[Any], Callable[[], tuple[str, ...]]]:
+    def _derived(self) -> dict[Column[Any], Callable[[], Derivation]]:
         return {
             batch_callback_deliveries.c.callback_host: self._host,
             batch_callback_deliveries.c.event: self._event,
@@ -270,39 +299,35 @@ class RepairSql:
             f"GENERATED ALWAYS AS ({expression}) STORED"
         )
 
-    def _host(self) -> tuple[str, ...]:
-        column = batch_callback_deliveries.c.callback_host
-        table = self.name(column.table.name)
-        filled = HOST_IN_STEPS.format(table=table, blanks=BLANKS).strip()
-        function = self.name("gateway_callback_host")
-        made = HOST_SQL.format(function=function, capitals=CAPITALS, small=SMALL).strip()
-        return choose(
-            self.dialect,
-            postgresql=(made, self._generated(column, f"{function}(callback_url)")),
-            sqlite=(f"ALTER TABLE {table} ADD COLUMN {column.name} TEXT", filled),
+    def _host(self) -> Derivation:
+        table, function = self.name(batch_callback_deliveries.name), self.name("gateway_callback_host")
+        return Derivation(
+            source="callback_url",
+            made=(HOST_SQL.format(function=function, capitals=CAPITALS, small=SMALL).strip(),),
+            expression=f"{function}(callback_url)",
+            unmade=(f"DROP FUNCTION {function}(text)",),
+            emptied=(f"UPDATE {table} SET callback_host = NULL WHERE callback_url IS NOT NULL",),
+            filled=HOST_IN_STEPS.format(table=table, blanks=BLANKS).strip(),
         )
 
-    def _event(self) -> tuple[str, ...]:
-        column, events = batch_callback_deliveries.c.event, ", ".join(f"'{event}'" for event in EVENT_SQL)
-        table = self.name(column.table.name)
-        filled = EVENT_OF_EACH.format(table=table, events=events, body=BODY).strip()
-        function = self.name("gateway_event")
-        made = EVENT.format(function=function, events=events).strip()
-        return choose(
-            self.dialect,
-            postgresql=(made, self._generated(column, f"{function}(payload_bytes)")),
-            sqlite=(f"ALTER TABLE {table} ADD COLUMN event TEXT", filled),
+    def _event(self) -> Derivation:
+        events = ", ".join(f"'{event}'" for event in EVENT_SQL)
+        table, function = self.name(batch_callback_deliveries.name), self.name("gateway_event")
+        return Derivation(
+            source="payload_bytes",
+            made=(EVENT.format(function=function, events=events).strip(),),
+            expression=f"{function}(payload_bytes)",
+            unmade=(f"DROP FUNCTION {function}(bytea)",),
+            emptied=(f"UPDATE {table} SET event = NULL WHERE payload_bytes IS NOT NULL",),
+            filled=EVENT_OF_EACH.format(table=table, events=events, body=BODY).strip(),
         )
 
-    def _masked(self) -> tuple[str, ...]:
-        column, hidden = batch_callback_delivery_attempts.c.error_message_masked, HIDDEN[self.dialect]
-        table = self.name(column.table.name)
-        filled = f"UPDATE {table} SET {column.name} = '' WHERE {hidden}"
-        return choose(
-            self.dialect,
-            postgresql=(self._generated(column, f"CASE WHEN {hidden} THEN '' END"),),
-            sqlite=(f"ALTER TABLE {table} ADD COLUMN {column.name} TEXT", filled),
-        )
+    def _masked(self) -> Derivation:
+        table, hidden = self.name(batch_callback_delivery_attempts.name), HIDDEN[self.dialect]
+        expression = f"CASE WHEN {hidden} THEN '' END"
+        # Never emptied first: meanwhile filters would find what is to be hidden.
+        filled = f"UPDATE {table} SET error_message_masked = {expression} WHERE error_message IS NOT NULL"
+        return Derivation(source="error_message", expression=expression, filled=filled)
 
 
 def _converted(column: Column[Any], found: str, wanted: str) -> str:

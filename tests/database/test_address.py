@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import sqlite3
 import ssl
 import subprocess
 import sys
 import traceback
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -324,6 +326,38 @@ def test_why_a_file_cannot_be_read_is_said(sqlite_template: Path, tmp_path: Path
     path.chmod(0o000)
     assert "may not be read" in as_nobody([f"sqlite:///{sqlite_template}", urls[0]])[1]
     folder.chmod(0o755)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs users")
+def test_a_log_with_rows_beside_a_file_is_never_left_out(sqlite_template: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    path = folder / "gateway.db"
+    path.write_bytes(sqlite_template.read_bytes())
+    for each in (tmp_path, *tmp_path.parents[:3]):
+        if each.stat().st_uid == os.getuid():
+            each.chmod(each.stat().st_mode | 0o111)
+    urls = [f"sqlite:///{path}{asked}" for asked in ("", "?mode=ro", "?immutable=1")]
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("INSERT INTO organizations VALUES ('a', 'a', '2026-05-06T10:00:00.000000Z')")
+        for made in folder.iterdir():
+            made.chmod(0o444)
+        folder.chmod(0o555)
+        left_out = "has rows in its write-ahead log, which ?immutable=1 leaves out"
+        plain, read_only, immutable = as_nobody([f"sqlite:///{sqlite_template}", *urls])[1:]
+        assert plain == read_only == "answers"
+        assert left_out in immutable
+
+        folder.chmod(0o755)
+        path.with_name("gateway.db-shm").rename(tmp_path / "index")  # as a copy of two of the three files has it
+        folder.chmod(0o555)
+        plain, read_only, immutable = as_nobody([f"sqlite:///{sqlite_template}", *urls])[1:]
+        assert "wal_checkpoint(TRUNCATE)" in plain
+        assert "immutable" not in plain
+        assert "wal_checkpoint(TRUNCATE)" in read_only
+        assert left_out in immutable
+        folder.chmod(0o755)
+        (tmp_path / "index").rename(path.with_name("gateway.db-shm"))
 
 
 AS_NOBODY = """

@@ -7,18 +7,23 @@ from random import Random
 from typing import Any
 
 import pytest
-from sqlalchemy import bindparam, text
+from sqlalchemy import bindparam, select, text
 
 from gateway.cli.doctor import examine
 from gateway.database.engine import Database
+from gateway.database.required import COUNTED_TABLES
 from gateway.database.tables import batch_callback_deliveries as deliveries
+from gateway.database.tables import batch_callback_delivery_attempts as attempts
 from gateway.database.tables import batches
+from gateway.doctor.derivations import LONGEST_READ
+from gateway.doctor.findings import Finding
+from gateway.doctor.values import ENDS, ROWS_READ
 from gateway.reading.hosts import host_of
 from gateway.settings import DatabaseSettings
 from gateway.writing.derived import event_of
 from tests.support.asking import data
 from tests.support.existing import Existing, existing_database
-from tests.support.rows import batch, delivery, replace
+from tests.support.rows import attempt, batch, delivery, replace
 
 TABLE = deliveries.name
 URLS = (
@@ -121,13 +126,20 @@ def existing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Existin
         yield made
 
 
+@pytest.fixture
+def postgres_existing(postgres_url: str, tmp_path: Path) -> Iterator[Existing]:
+    assert postgres_url
+    with existing_database("postgresql", tmp_path) as made:
+        yield made
+
+
 async def mended(existing: Existing, column: str, values: Sequence[Any], derived: str) -> list[tuple[Any, Any]]:
     """The values of a column, and what the doctor's SQL derives from each."""
     database = Database(existing.url, DatabaseSettings(database_schema=existing.schema))
     parent = batch(0)
     made = [delivery(parent, 10_000 + n, **{column: value}) for n, value in enumerate(values)]
     try:
-        await replace(database, {batches: [parent], deliveries: made})
+        await replace(database, {batches: [parent], deliveries: made}, lacking=COUNTED_TABLES)
         await existing.run_now(
             *(f"DROP INDEX IF EXISTS ix_{TABLE}_org_{name}" for name in ("host", "event")),
             f"ALTER TABLE {TABLE} DROP COLUMN {derived}",
@@ -174,3 +186,77 @@ def test_what_a_delivery_tells_is_asked_only_of_json() -> None:
     assert event_of(b'{"event": "batch.failed"}') == "batch.failed"
     assert event_of(b'{"event": "batch.failed", "x": NaN}') is None
     assert event_of(None) is None
+
+
+STALE = (
+    ("callback_host", {"callback_url": "https://Cb.example.com:443/hook"}, "other.example.com", "cb.example.com"),
+    ("callback_host", {"callback_url": "https://cb.example.com/hook"}, None, "cb.example.com"),
+    ("callback_host", {"callback_url": "no URL"}, "cb.example.com", None),
+    ("event", {"payload_bytes": b'{"event":"batch.failed"}'}, "batch.succeeded", "batch.failed"),
+    ("event", {"payload_bytes": b'{"event":"batch.failed"}'}, None, "batch.failed"),
+    ("event", {"payload_bytes": b"no JSON"}, "batch.failed", None),
+    ("error_message_masked", {"error_message": "401 for token=hunter2Xk29"}, None, ""),
+    ("error_message_masked", {"error_message": "token=a1 token=hunter2Xk29"}, "token=[masked] token=hunter2Xk29", ""),
+    ("error_message_masked", {"error_message": "connection refused"}, "[masked]", None),
+)
+
+
+@pytest.mark.parametrize(("column", "source", "stored", "mended_to"), STALE)
+async def test_what_earlier_versions_derived_is_found_and_mended(
+    existing: Existing, column: str, source: dict[str, Any], stored: str | None, mended_to: str | None
+) -> None:
+    database = Database(existing.url, DatabaseSettings(database_schema=existing.schema))
+    of_attempts = column == "error_message_masked"
+    parent = delivery(batch(0), 1, **({} if of_attempts else {**source, column: stored}))
+    tries = [attempt(parent, 1, **source, **{column: stored})] if of_attempts else []
+    table = attempts if of_attempts else deliveries
+    await replace(database, {batches: [batch(0)], deliveries: [parent], attempts: tries}, lacking=COUNTED_TABLES)
+    (found,) = await stale(existing)
+    assert found.message.startswith(
+        f"{table.name}.{column} is not what today's gateway derives from {next(iter(source))} "
+    )
+    assert f"(1 of the 1 rows that were looked at, such as {(tries or [parent])[0]['id']})" in found.message
+    assert "hunter2Xk29" not in found.message
+
+    await existing.run_now(*found.sql)
+    async with database.connect() as connection:
+        assert (await connection.execute(select(table.c[column]))).scalar_one() == mended_to
+    assert await stale(existing) == []
+    await database.close()
+
+
+async def test_columns_that_the_database_generates_are_made_anew(postgres_existing: Existing) -> None:
+    await postgres_existing.run_now(
+        f"ALTER TABLE {TABLE} DROP COLUMN event",
+        f"ALTER TABLE {TABLE} ADD COLUMN event text GENERATED ALWAYS AS (left(status_code, 3)) STORED",
+        f"UPDATE {TABLE} SET status_code = 'failed', payload_bytes = '{{\"event\":\"batch.failed\"}}'",
+    )
+    (found,) = await stale(postgres_existing)
+    await postgres_existing.run_now(*found.sql)
+    assert await stale(postgres_existing) == []
+    await postgres_existing.run_now(f'UPDATE {TABLE} SET payload_bytes = \'{{"event":"batch.cancelled"}}\'')
+    assert await stale(postgres_existing) == []
+
+
+async def test_rows_at_the_ends_of_a_history_are_looked_at_and_long_values_are_not(existing: Existing) -> None:
+    database = Database(existing.url, DatabaseSettings(database_schema=existing.schema))
+    parent, url = batch(0), "https://cb.example.com/hook"
+    made = [
+        delivery(parent, number, callback_url=url, callback_host="cb.example.com") for number in range(2 * ROWS_READ)
+    ]
+    made[-1]["callback_host"] = "old.example.com"
+    made[0]["payload_bytes"] = b'{"event":"batch.failed"}' + b" " * LONGEST_READ
+    made[1] |= {"callback_url": None, "event": "batch.failed"}  # whose URL and body are not kept any more
+    await replace(database, {batches: [parent], deliveries: made}, lacking=COUNTED_TABLES)
+    await database.close()
+    (found,) = await stale(existing)
+    assert found.message.startswith(f"{TABLE}.callback_host ")
+    assert f"such as {made[-1]['id']})" in found.message
+    told, looked_at = found.message.partition("(1 of the ")[2].split(" ", 1)[0].replace(",", ""), ROWS_READ + 2 * ENDS
+    assert ROWS_READ < int(told) <= looked_at
+
+
+async def stale(existing: Existing) -> list[Finding]:
+    """What the doctor finds of columns that follow from others."""
+    findings = (await examine(existing.settings(database_url=existing.url)))[1]
+    return [found for found in findings if found.code == "DERIVED_OTHERWISE"]

@@ -191,6 +191,11 @@ def test_no_secret_is_read(text: str) -> None:
     assert mask_text(masked) == masked
 
 
+@pytest.mark.parametrize("token", ["rnd_9X3kQp7VbT2hYRzNcMfWj4Dg", "patQ7wE9rT2yU4iO8." + "0123456789abcdef" * 4])
+def test_a_token_of_a_known_shape_is_not_read(token: str) -> None:
+    assert mask_text(f"401: {token} is not valid") == f"401: {MASK} is not valid"
+
+
 @pytest.mark.parametrize("text", SHOWN)
 def test_what_explains_a_failure_is_read(text: str) -> None:
     assert mask_text(text) == text

@@ -1,6 +1,6 @@
 """Small rows for tests: each function makes one row with everything that is not named left plain."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -80,11 +80,12 @@ async def store(database: Database, rows: Rows) -> Rows:
     return rows
 
 
-async def replace(database: Database, rows: Rows) -> Rows:
-    """Write rows in the place of all that is stored, and return them."""
+async def replace(database: Database, rows: Rows, lacking: Collection[Table] = ()) -> Rows:
+    """Write rows in the place of all that is stored, and return them; `lacking` are tables that are not there."""
     async with database.transaction() as connection:
         for table in reversed(metadata.sorted_tables):
-            await connection.execute(delete(table))
+            if table not in lacking:
+                await connection.execute(delete(table))
     return await store(database, rows)
 
 

@@ -9,7 +9,9 @@ import pytest
 from gateway.database.engine import Database
 from gateway.reading.exporting import export_lines
 from gateway.reading.reader import Reader
+from gateway.viewer import READ
 from gateway.writing.importing import import_file
+from tests.support.acting import acting
 from tests.support.asking import data
 from tests.support.pages import history_pages
 from tests.support.rows import OURS, identifier, replace
@@ -43,6 +45,13 @@ SHAPES = {
     "a shop": '{"id":820982911946154508,"email":"jon@example.com","price":"403.00","note":"caf\\u00e9 <b>&amp;</b>"}',
     "a form": "AccountSid=AC123&Body=Hello%2C+world%21&From=%2B15551234567&NumMedia=0",
     "markup": '<?xml version="1.0" encoding="UTF-8"?>\r\n<job>\r\n\t<state><![CDATA[a < b]]></state>\r\n</job>\r\n',
+    "a page of a proxy": "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>nginx</body>\r\n</html>\r\n",
+    "compressed bytes, each a character": "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xffKL\x04\x00C\xb7\xe8\xff",
+    "colours and other directions": "\x1b[31mfailed\x1b[0m \u202eabc\u202c \u200f\u05d0",
+    "a script": "<script>alert('</script>\u2028');</script>",
+    "numbers as they are written": '{"a":1E400,"b":-0.0,"c":0.10,"d":1e-7,"e":100000000000000000000}',
+    "keys twice": '{"event":"batch.failed","event":"batch.succeeded","a":{"b":1,"b":2}}',
+    "quotes of a word processor": "{\u201cevent\u201d:\u201cbatch.failed\u201d}",
     "a byte order mark": '\ufeff{"event":"batch.failed"}',
     "line ends": "{\r\n}\r\r\n\n\u2028\u2029\u0085\x0b\x0c",
     "no JSON": "\x00\x01\x7f\ufffd\uffff\U0010ffff",
@@ -73,11 +82,20 @@ async def exported(database: Database) -> bytes:
     return b"".join([part async for part in export_lines(database, OURS)])
 
 
-async def test_bodies_come_out_as_they_went_in(database: Database, file: Path, tmp_path: Path) -> None:
+async def test_bodies_come_out_as_they_went_in(
+    database: Database, database_url: str, file: Path, tmp_path: Path
+) -> None:
     await import_file(database, file, OURS, lambda _: None)
+    async with acting(database, database_url, None, scopes=(READ,)) as client:
+        answer = await client.get(f"/v1/batches/{BATCH}/callback")
+        told = json.loads(answer.content)
+        assert dict(zip(SHAPES, (row["payload_bytes"] for row in told), strict=True)) == SHAPES
+        asked = {"query": "query ($id: ID!) { batch(id: $id) { callbackDeliveries { payloadBytes } } }"}
+        answer = await client.post("/graphql", json=asked | {"variables": {"id": BATCH}})
+        rows = json.loads(answer.content)["data"]["batch"]["callbackDeliveries"]
+        assert dict(zip(SHAPES, (row["payloadBytes"] for row in rows), strict=True)) == SHAPES
     pages = await history_pages(Reader(database, OURS), BATCH)
-    told = [row["payload_bytes"] for page in pages for row in page]
-    assert dict(zip(SHAPES, told, strict=True)) == SHAPES
+    assert [row for page in pages for row in page] == told
     query = """query ($id: ID!) { batch(id: $id) { callbackDeliveries { payloadBytes payload { batchId output metadata }
       payloadBytesPreview(maxBytes: 64) { text truncated byteLength } } } }"""
     shown = (await data(database, query, id=BATCH))["batch"]["callbackDeliveries"]
@@ -91,6 +109,8 @@ async def test_bodies_come_out_as_they_went_in(database: Database, file: Path, t
     assert readable == [name for name in SHAPES if name.startswith("the platform") and name not in unreadable]
 
     lines = await exported(database)
+    kept = [row["payload_bytes"] for line in lines.splitlines() for row in json.loads(line)["callback_deliveries"]]
+    assert dict(zip(SHAPES, kept, strict=True)) == SHAPES
     again = tmp_path / "again.ndjson"
     again.write_bytes(lines)
     await replace(database, {})

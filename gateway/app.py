@@ -231,7 +231,7 @@ def cors(settings: HttpSettings) -> Middleware:
         allow_origins=settings.cors_origins,
         allow_credentials=settings.cors_credentials,
         allow_methods=["GET", "POST"],
-        allow_headers=["Authorization", "X-GraphQL-Cost", "X-Organization-Id", "X-Request-Id"],
+        allow_headers=["Authorization", "Last-Event-ID", "X-GraphQL-Cost", "X-Organization-Id", "X-Request-Id"],
         expose_headers=["Retry-After", "X-Request-Id"],
     )
 

@@ -98,6 +98,9 @@ class Counter:
             except RETRIED_FAILURES as failure:
                 logger.warning("counting is interrupted: %s", _in_a_line(failure))
                 await asyncio.sleep(SECONDS_AFTER_FAILURE)
+            except Exception:  # nobody looks at this task: without a line of its own, counting would just have ended
+                logger.exception("counting fails, and is tried again")
+                await asyncio.sleep(SECONDS_AFTER_FAILURE)
 
     async def stop(self) -> None:
         """Leave the lease to the next one."""

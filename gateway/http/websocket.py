@@ -251,8 +251,11 @@ class WebSocketConnection:
         await self._say({"type": "pong", **({"payload": ping["payload"]} if "payload" in ping else {})})
 
     async def send_text(self, text: str) -> None:
-        """Send a message that is JSON already."""
-        await self._send({"type": "websocket.send", "text": text})
+        """Send a message that is JSON already; raises `Gone`."""
+        try:
+            await self._send({"type": "websocket.send", "text": text})
+        except OSError:  # so the server says that it has lost the connection
+            raise Gone from None
 
     async def _say(self, message: Mapping[str, Any]) -> None:
         await self.send_text(json.dumps(message, separators=(",", ":")))
@@ -293,9 +296,12 @@ class WebSocketOperation:
         try:
             await self._answer()
             self._record.status = 200
+        except Gone:
+            pass
         except ClientError as error:
             self._record.status = 200
-            await self._refuse(refuse(error))
+            with suppress(Gone):
+                await self._refuse(refuse(error))
         except Exception as failure:  # noqa: BLE001 - whatever it is, nothing of it may be sent
             with suppress(Exception):  # the client may have gone
                 await self._refuse(Answer({"errors": [unexpected(failure, connection.scope["path"])]}, Outcome.INVALID))

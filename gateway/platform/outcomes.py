@@ -77,6 +77,3 @@ Outcome = Made | Refused | Unknown | Planned
 def code_of(outcome: Outcome) -> str:
     """The outcome in a word, for logs and metrics."""
     return outcome.reason.name if isinstance(outcome, Refused) else type(outcome).__name__.upper()
-
-
-OUTCOME_CODES = (*(kind.__name__.upper() for kind in (Made, Unknown)), *(reason.name for reason in Refusal))

@@ -204,6 +204,26 @@ async def test_two_at_once_never_both_count(database: Database) -> None:
     assert await answer(books) == expected
 
 
+async def test_what_nobody_expected_is_told_and_tried_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await replace(database, story())
+    monkeypatch.setattr("gateway.counting.counter.SECONDS_AFTER_FAILURE", 0)
+    failures, is_counted = [ValueError("odd")], asyncio.Event()
+
+    def advance(*_: Any) -> None:
+        if failures:
+            raise failures.pop()
+        is_counted.set()
+
+    task = asyncio.create_task(Counter(database, database, advance=advance).run())
+    async with asyncio.timeout(60):
+        await is_counted.wait()
+    task.cancel()
+    await asyncio.wait({task})
+    assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["odd"]
+
+
 async def test_the_lease_is_taken_over_when_its_beat_stops_and_not_before(database: Database) -> None:
     time = 0.0
     first, second = (Lease(database, clock=lambda: time) for _ in range(2))

@@ -401,12 +401,13 @@ async def test_scripts_of_other_origins_read_only_where_a_setting_lets_them(url:
     preflight = {
         "Origin": "https://app.example",
         "Access-Control-Request-Method": "POST",
-        "Access-Control-Request-Headers": "authorization, content-type",
+        "Access-Control-Request-Headers": "authorization, content-type, last-event-id",
     }
     async with gateway(url) as client:
         assert "access-control-allow-origin" not in (await client.options("/graphql", headers=preflight)).headers
     async with gateway(url, cors_origins=("https://app.example",)) as client:
         allowed = await client.options("/graphql", headers=preflight)
+        assert allowed.status_code == 200
         assert allowed.headers["access-control-allow-origin"] == "https://app.example"
         answer = await client.post("/graphql", json={"query": TYPENAME}, headers={"Origin": "https://app.example"})
         assert answer.headers["access-control-allow-origin"] == "https://app.example"

@@ -1,16 +1,23 @@
 """The rules of `graphql-transport-ws`, each by a client that keeps or breaks it, and the edge around them."""
 
+import asyncio
+import gc
+import json
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from starlette.types import Message
+from uvicorn.protocols.utils import ClientDisconnected
 from websockets.exceptions import InvalidStatus
 
+from gateway.app import create_app
+from gateway.http.websocket import SUBPROTOCOL
 from gateway.settings import Profile, Settings
 from gateway.viewer import READ
 from tests.support.edge import BATCH, KEY, furnished
-from tests.support.live import Socket, access_lines, websocket
+from tests.support.live import SECONDS, Socket, access_lines, websocket
 from tests.support.serving import gateway_here
 
 pytestmark = pytest.mark.anyio
@@ -260,6 +267,42 @@ async def test_each_operation_is_a_line_in_the_log(
         ("WEBSOCKET", "Named", "OK"),
         ("WEBSOCKET", "", "GRAPHQL_VALIDATION_FAILED"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("message", "answer"),
+    [
+        ({"type": "ping"}, '"pong"'),
+        ({"type": "subscribe", "id": "1", "payload": {"query": QUERY}}, '"next"'),
+        ({"type": "subscribe", "id": "1", "payload": {"query": "{ nothing }"}}, '"error"'),
+    ],
+)
+async def test_a_client_that_leaves_while_it_is_sent_something_is_no_failure(
+    url: str, caplog: pytest.LogCaptureFixture, message: Any, answer: str
+) -> None:
+    app = create_app(Settings(database_url=url, profile=Profile.PRODUCTION, rate_limit=0))
+    begin = {"type": "connection_init", "payload": {"Authorization": f"Bearer {KEY}"}}
+    said = ({"type": "websocket.receive", "text": json.dumps(each)} for each in (begin, message))
+    received = iter([{"type": "websocket.connect"}, *said])
+    is_gone = asyncio.Event()
+
+    async def receive() -> Message:
+        for each in received:
+            return each
+        await is_gone.wait()
+        return {"type": "websocket.disconnect", "code": 1006}
+
+    async def send(sent: Message) -> None:
+        if answer in sent.get("text", ""):
+            is_gone.set()
+            raise ClientDisconnected
+
+    scope = {"type": "websocket", "path": "/graphql", "headers": [], "subprotocols": [SUBPROTOCOL]}
+    async with app.router.lifespan_context(app), asyncio.timeout(SECONDS):
+        await app(scope, receive, send)
+    gc.collect()  # a task whose failure nobody has seen tells of it when it goes
+    assert is_gone.is_set()
+    assert not [record for record in caplog.records if record.exc_info or record.levelno >= logging.ERROR]
 
 
 async def test_random_bytes_never_fail(port: int, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 from threading import Thread
@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Request, Route, expect
 from sqlalchemy import insert, make_url, update
 
 from gateway import page as deliveries_page
@@ -549,6 +549,11 @@ def made(production: Served, **values: Any) -> dict[str, Any]:
     } | values
 
 
+def follows(request: Request) -> bool:
+    """Whether the page begins to follow what changes in its list."""
+    return request.headers.get("accept", "").startswith("text/event-stream")
+
+
 def test_what_changes_is_told_and_a_lost_connection_is_taken_up_again(
     production: Served, browser: Browser, beside: Beside
 ) -> None:
@@ -564,15 +569,21 @@ def test_what_changes_is_told_and_a_lost_connection_is_taken_up_again(
             fresh = page.get_by_role("button", name="1 new delivery: show")
             expect(fresh).to_be_visible()
             assert rows(page).first.get_by_role("link").get_attribute("data-delivery") == first
-            fresh.click()
+            # A minute later "the last 24 hours" begin at another one: what is watched is another filter from here on.
+            page.clock.set_fixed_time(datetime.now(UTC) + timedelta(minutes=1))
+            with page.expect_request(follows) as again:
+                fresh.click()
+            assert json.loads(again.value.post_data or "")["variables"]["after"]
             expect(rows(page).first).to_contain_text("new.example")
             expect(live).to_be_visible()
-            beside.loop.call_soon_threadsafe(proxy.reset)
+            beside.loop.call_soon_threadsafe(proxy.stop)
             expect(page.get_by_text("The connection was lost.")).to_be_visible()
             row = made(production)
             beside.run(write(production.url, insert(deliveries).values(row)))
+            beside.run(proxy.start())
             expect(live).to_be_visible()
-            page.get_by_role("button", name="Refresh").click()
+            page.clock.set_fixed_time(datetime.now(UTC) + timedelta(minutes=2))
+            fresh.click()
             expect(rows(page).first.get_by_role("link")).to_have_attribute("data-delivery", row["id"])
             rows(page).first.get_by_role("link").click()
             badge = page.locator(".investigation .title .badge")

@@ -42,12 +42,11 @@ def test_there_is_no_lint(sources: Path) -> None:
 
 
 def test_the_logic_holds(sources: Path) -> None:
-    arguments = ("--bundle", "--platform=node", "--format=esm", "--outdir=made", "--jsx=automatic")
-    made = npm.run(
-        sources, "esbuild", "logic/page.test.ts", *arguments, "--loader:.graphql=text", "--out-extension:.js=.mjs"
-    )
+    tests = sorted(each.stem for each in LOGIC.glob("*.test.ts"))
+    made = npm.run(sources, "esbuild", *(f"logic/{each}.ts" for each in tests), *BUNDLED)
     assert made.returncode == 0, made.stdout
-    assert "# fail 0" in npm.node(page.FOLDER, sources, "--test", "--test-reporter=tap", "made/page.test.mjs")
+    for each in tests:
+        assert "# fail 0" in npm.node(page.FOLDER, sources, "--test", "--test-reporter=tap", f"made/{each}.mjs")
 
 
 def test_the_first_load_is_small(sources: Path) -> None:

@@ -137,6 +137,18 @@ async def test_a_cursor_goes_on_between_changes_that_were_found_together(
     await told.aclose()
 
 
+async def test_a_cursor_goes_on_under_another_filter(watching: Watching, database: Database) -> None:
+    told = await watch(watching, CallbackDeliveryFilter(status_code=TextFilter(eq="pending")))
+    await create(database, OURS, 2, status_code="pending")
+    (first,) = await take(told)
+    await told.aclose()
+    await create(database, OURS, 3, status_code="pending")
+    rows = [await create(database, OURS, number, status_code="failed") for number in (4, 5)]
+    resumed = await watch(watching, FAILED, first.cursor)
+    assert ids(await take(resumed, 2)) == [row["id"] for row in rows]
+    await resumed.aclose()
+
+
 async def test_watchers_share_what_is_read(watching: Watching, database: Database) -> None:
     filters = [CallbackDeliveryFilter(callback_host=TextFilter(eq=f"host{n}.example")) for n in range(20)]
     one = CallbackDeliveryFilter(id=IdFilter(eq=identifier(0xDE, 2)))

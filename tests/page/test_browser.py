@@ -573,7 +573,7 @@ def test_what_changes_is_told_and_a_lost_connection_is_taken_up_again(
             page.clock.set_fixed_time(datetime.now(UTC) + timedelta(minutes=1))
             with page.expect_request(follows) as again:
                 fresh.click()
-            assert again.value.post_data_json["variables"]["after"]
+            assert json.loads(again.value.post_data or "")["variables"]["after"]
             expect(rows(page).first).to_contain_text("new.example")
             expect(live).to_be_visible()
             beside.loop.call_soon_threadsafe(proxy.stop)

@@ -24,7 +24,7 @@ from tests.support.rows import START
 
 
 async def rows_of(database: Database, table: Table) -> Sequence[AnyRow]:
-    return await database.fetch(select(table).order_by(table.c.id))
+    return await database.fetch(select(table).order_by(*table.primary_key))
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,9 @@
         ├── ImportRefused
         ├── UnsafeSettings
         ├── TelemetryMissing
-        └── TrustedDocumentsUnreadable
+        ├── TrustedDocumentsUnreadable
+        ├── Uncountable
+        └── LeaseLost
 
 Codes are stable, messages may change. The faces translate: REST into its envelope, GraphQL into `extensions.code`, the
 command line into one line on stderr.
@@ -453,3 +455,11 @@ class TelemetryMissing(OperatorError):
 
 class TrustedDocumentsUnreadable(OperatorError):
     """The manifest of trusted documents is missing or malformed."""
+
+
+class Uncountable(OperatorError):
+    """Rows hold what their columns' types do not allow, as SQLite lets them: no filter could tell them apart alike."""
+
+
+class LeaseLost(OperatorError):
+    """Another process counts now: what this one has counted is not written."""

@@ -30,12 +30,12 @@ from gateway.counting.periods import (
     stretch_of,
 )
 from gateway.counting.rows import Rows
-from gateway.counting.stored import COUNT_COLUMNS, LeaseLost, Mark, PeriodWriter, Stored, is_same
-from gateway.counting.tally import STORED_COLUMNS, Uncountable, sum_of, to_row
+from gateway.counting.stored import COUNT_COLUMNS, Mark, PeriodWriter, Stored, is_same
+from gateway.counting.tally import STORED_COLUMNS, sum_of, to_row
 from gateway.counting.triggers import is_watched
 from gateway.database.engine import REFUSED, Database
 from gateway.database.types import AnyRow
-from gateway.errors import ClientError, GatewayError
+from gateway.errors import ClientError, GatewayError, LeaseLost, Uncountable
 from gateway.reading.changes import SlotsChangedSince
 from gateway.reading.reader import Reader
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, func, select
 
 from gateway.counting.periods import number_at, start_of
-from gateway.counting.tally import Tally, Uncountable
+from gateway.counting.tally import Tally
 from gateway.database.dialects import SLOT, time_slot, unindexed
 from gateway.database.engine import Database
 from gateway.database.statements import CompiledStatement
@@ -15,6 +15,7 @@ from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import batch_callback_delivery_attempts as attempts
 from gateway.database.tables import organizations
 from gateway.database.types import AnySelect, UtcDateTime
+from gateway.errors import Uncountable
 from gateway.reading.reader import ORGANIZATION
 
 START: Any = bindparam("start", type_=UtcDateTime())

@@ -21,7 +21,7 @@ from gateway.database.tables import counted_organizations as organizations
 from gateway.database.tables import counted_periods as periods
 from gateway.database.tables import counting_lease
 from gateway.database.types import AnyRow, AnySelect
-from gateway.errors import GatewayError
+from gateway.errors import LeaseLost
 from gateway.reading.reader import ORGANIZATION
 
 COUNT_COLUMNS = ("deliveries", "completed", "delivered", "attempts")
@@ -29,10 +29,6 @@ MOST_CHANGED = 10_000  # beyond which all is answered from rows, until they are 
 QUARTERS = period(1, 0)  # every quarter is less, every longer period is not
 
 Mark = tuple[int, int]  # a quarter, and what tells one change from the next
-
-
-class LeaseLost(GatewayError):
-    """Another process counts now: what this one has counted is not written."""
 
 
 @dataclass(frozen=True, slots=True)

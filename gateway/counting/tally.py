@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from gateway.errors import GatewayError
+from gateway.errors import Uncountable
 from gateway.reading.health import DELIVERED
 
 K = TypeVar("K")
@@ -46,10 +46,6 @@ DECODERS: Mapping[str, msgspec.msgpack.Decoder[Any]] = {
     "times_by_host": _times_by_host,
 }
 STORED_COLUMNS = tuple(DECODERS)
-
-
-class Uncountable(GatewayError):
-    """Rows hold what their columns' types do not allow, as SQLite lets them: no filter could tell them apart alike."""
 
 
 @dataclass(slots=True)

@@ -130,7 +130,7 @@ SHORT = settings(
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-LONG = settings(SHORT, max_examples=500, derandomize=False)
+LONG = settings(SHORT, max_examples=60)
 
 
 @dataclass(frozen=True)

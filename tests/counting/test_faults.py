@@ -12,12 +12,12 @@ from sqlalchemy import make_url, select, update
 
 from gateway.counting.counter import Counter
 from gateway.counting.lease import COMMAND, SECONDS_TO_TAKE_OVER, Lease
-from gateway.counting.stored import LeaseLost
 from gateway.counting.triggers import watch_tables
 from gateway.database.engine import Database
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.database.tables import batch_callback_delivery_attempts as attempts
 from gateway.database.tables import batches, counted_periods, counting_lease
+from gateway.errors import LeaseLost
 from gateway.settings import DatabaseSettings
 from tests.support.asking import statements
 from tests.support.counted import Books

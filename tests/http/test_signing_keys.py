@@ -179,7 +179,9 @@ def published(*keys: dict[str, Any]) -> Tokens:
 
 
 def signed(key: Any, algorithm: str, kid: str | None = "k") -> str:
-    return jwt.encode(Issuer().claims(), key, algorithm, None if kid is None else {"kid": kid})
+    """A token for a day: those of the tables below are signed when the tests are collected, and read much later."""
+    claims = Issuer().claims(exp=timedelta(days=1))
+    return jwt.encode(claims, key, algorithm, None if kid is None else {"kid": kid})
 
 
 def rsa_jwk(key: rsa.RSAPrivateKey = RSA_KEY, **others: Any) -> dict[str, Any]:

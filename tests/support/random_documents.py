@@ -62,6 +62,7 @@ BESIDE_INTROSPECTION = 0.05  # of the operations: what stands beside it is answe
 DEEPEST = 7
 COMPOSITE_WEIGHT = 2.5
 WEIGHTS = {
+    "exportLink": 0,  # most of its arguments are refused, beside data that is still on its way
     "batches": 10,
     "callbackDeliveries": 10,
     "callbackAttempts": 8,

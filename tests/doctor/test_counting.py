@@ -1,6 +1,5 @@
 """The doctor's SQL lets the owner of somebody else's tables have them watched, and then counting is exact over them."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,16 +13,8 @@ from gateway.database.tables import batch_callback_delivery_attempts as attempts
 from gateway.doctor.findings import Finding, Severity
 from gateway.settings import DatabaseSettings
 from tests.support.counted import Books
-from tests.support.existing import Existing, existing_database
+from tests.support.existing import Existing
 from tests.support.rows import START
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def existing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Existing]:
-    if request.param == "postgresql":
-        request.getfixturevalue("postgres_url")
-    with existing_database(request.param, tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

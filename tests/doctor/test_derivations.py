@@ -1,8 +1,7 @@
 """What the doctor's SQL derives is what the gateway derives: the same host of any URL, the same event of any body."""
 
 import json
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -22,7 +21,7 @@ from gateway.reading.hosts import host_of
 from gateway.settings import DatabaseSettings
 from gateway.writing.derived import event_of
 from tests.support.asking import data
-from tests.support.existing import Existing, existing_database
+from tests.support.existing import Existing
 from tests.support.rows import attempt, batch, delivery, replace
 
 TABLE = deliveries.name
@@ -116,21 +115,6 @@ def random_bodies(random: Random, count: int) -> list[bytes]:
             body[random.randrange(len(body))] = random.choice(b'\\"{}[]:,u0 \xff\n')
         made.append(bytes(body))
     return made
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def existing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Existing]:
-    if request.param == "postgresql":
-        request.getfixturevalue("postgres_url")
-    with existing_database(request.param, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def postgres_existing(postgres_url: str, tmp_path: Path) -> Iterator[Existing]:
-    assert postgres_url
-    with existing_database("postgresql", tmp_path) as made:
-        yield made
 
 
 async def mended(existing: Existing, column: str, values: Sequence[Any], derived: str) -> list[tuple[Any, Any]]:

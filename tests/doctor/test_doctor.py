@@ -35,14 +35,6 @@ DELIVERIES = "batch_callback_deliveries"
 ATTEMPTS = "batch_callback_delivery_attempts"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def existing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Existing]:
-    if request.param == "postgresql":
-        request.getfixturevalue("postgres_url")
-    with existing_database(request.param, tmp_path) as made:
-        yield made
-
-
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def volume(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """40,000 deliveries, analyzed: the URL of a database from which tests take copies."""
@@ -90,13 +82,6 @@ def large(volume: str, tmp_path: Path) -> Iterator[Existing]:
 @pytest.fixture
 def sqlite_existing(tmp_path: Path) -> Iterator[Existing]:
     with existing_database("sqlite", tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def postgres_existing(postgres_url: str, tmp_path: Path) -> Iterator[Existing]:
-    assert postgres_url
-    with existing_database("postgresql", tmp_path) as made:
         yield made
 
 

@@ -27,21 +27,6 @@ EACH = [3, 3]  # attempts of each delivery
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def existing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Existing]:
-    if request.param == "postgresql":
-        request.getfixturevalue("postgres_url")
-    with existing_database(request.param, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def postgres_existing(postgres_url: str, tmp_path: Path) -> Iterator[Existing]:
-    assert postgres_url
-    with existing_database("postgresql", tmp_path) as made:
-        yield made
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
 def without_keys(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Existing]:
     if request.param == "postgresql":
         request.getfixturevalue("postgres_url")

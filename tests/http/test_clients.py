@@ -10,23 +10,12 @@ from typing import Any
 import pytest
 
 from gateway.app import create_app
-from tests.support import npm
 from tests.support.edge import BATCH, KEY, furnished, settings
 from tests.support.machine import lacking
 from tests.support.serving import serving
 
 SOURCES = Path(__file__).parent / "clients"
 DELIVERIES = "query Deliveries($id: ID!) { batch(id: $id) { id callbackDeliveries { id attempts { id } } } }"
-
-
-@pytest.fixture(scope="module")
-def packages(pytestconfig: pytest.Config) -> Path:
-    return npm.packages(SOURCES, pytestconfig)
-
-
-@pytest.fixture
-def clients(packages: Path, tmp_path: Path) -> Path:
-    return npm.project(SOURCES, packages, tmp_path / "clients")
 
 
 def told(command: tuple[str, ...], folder: Path, url: str, profile: str) -> dict[str, Any]:

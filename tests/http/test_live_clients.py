@@ -15,26 +15,14 @@ from gateway.database.tables import batches
 from gateway.settings import Profile, Settings
 from gateway.viewer import READ
 from gateway.writing.api_keys import create_key
-from tests.support import npm
 from tests.support.live import SECONDS, create, sse
 from tests.support.rows import OURS, batch, store
 from tests.support.serving import gateway_here
 
 pytestmark = pytest.mark.anyio
 
-SOURCES = Path(__file__).parent / "clients"
 CLIENTS = {"graphql-sse", "graphql-ws", "apollo-multipart", "apollo-graphql-ws", "urql", "relay"}
 WATCH = "subscription Watch($after: String) { callbackDeliveries(after: $after) { node { id } } }"
-
-
-@pytest.fixture(scope="module")
-def packages(pytestconfig: pytest.Config) -> Path:
-    return npm.packages(SOURCES, pytestconfig)
-
-
-@pytest.fixture
-def clients(packages: Path, tmp_path: Path) -> Path:
-    return npm.project(SOURCES, packages, tmp_path / "clients")
 
 
 @pytest.fixture

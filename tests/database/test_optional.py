@@ -18,7 +18,7 @@ from gateway.reading.history import OLDEST_FIRST
 from gateway.reading.questions import RowsOf
 from gateway.reading.reader import Reader
 from gateway.settings import DatabaseSettings
-from tests.doctor.test_doctor import existing
+from tests.doctor.conftest import existing
 from tests.support.asking import data
 from tests.support.existing import Existing
 from tests.support.rows import OURS

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from fastapi import Header, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
 from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import Headers
 
@@ -147,6 +148,12 @@ class Credentials:
         principal = Principal(key.id, {key.organization_id: key.scopes}, key.organization_id, key_id=key.id)
         self._known.put(digest, principal, self._cache_seconds)
         return principal
+
+
+def token_of(authorization: str | None) -> str:
+    """The bearer token of a header; empty where there is none."""
+    scheme, token = get_authorization_scheme_param(authorization)
+    return token if scheme.lower() == "bearer" else ""
 
 
 def organization_of(headers: Headers) -> str | None:

@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from fastapi.security.utils import get_authorization_scheme_param
 from graphql import OperationType
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -38,7 +37,7 @@ from gateway.execution.run import (
     unexpected,
 )
 from gateway.execution.subscribe import Answers, subscribe_prepared
-from gateway.http.credentials import Credentials
+from gateway.http.credentials import Credentials, token_of
 from gateway.http.disconnect import until_disconnect
 from gateway.http.event_stream import EVENTS, PARTS, EventStream, Framing
 from gateway.http.graphql_request import read_body, read_parameters
@@ -340,12 +339,6 @@ async def _once(answer: Answer) -> AsyncGenerator[Answer]:
 def encoded(answer: Answer) -> bytes:
     """An answer in JSON, without line ends."""
     return encode(answer.content, 200, JSON).body
-
-
-def token_of(authorization: str | None) -> str:
-    """The bearer token of a header; empty where there is none."""
-    scheme, token = get_authorization_scheme_param(authorization)
-    return token if scheme.lower() == "bearer" else ""
 
 
 def asker_of(context: Context, scope: Scope) -> str:

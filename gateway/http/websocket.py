@@ -33,9 +33,9 @@ from gateway.errors import (
 )
 from gateway.execution.run import Answer, GraphQLRequest, Outcome, PreparedOperation, refuse, unexpected
 from gateway.execution.subscribe import subscribe_prepared
-from gateway.http.credentials import ONE_AUTHORIZATION, organization_of
+from gateway.http.credentials import ONE_AUTHORIZATION, organization_of, token_of
 from gateway.http.event_stream import SECONDS_TO_TELL
-from gateway.http.graphql import GraphQL, asker_of, encoded, token_of
+from gateway.http.graphql import GraphQL, asker_of, encoded
 from gateway.http.graphql_request import read_message
 from gateway.http.middleware import is_cross_site, new_id
 from gateway.http.streams import Caller, Stream

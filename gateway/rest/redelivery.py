@@ -8,14 +8,13 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.security.utils import get_authorization_scheme_param
 from starlette.requests import ClientDisconnect
 
 from gateway.database.engine import Database
 from gateway.database.tables import batch_callback_deliveries as deliveries
 from gateway.deadline import deadline_of
 from gateway.errors import AnswerLost
-from gateway.http.credentials import Credentials
+from gateway.http.credentials import Credentials, token_of
 from gateway.http.writes import Writes
 from gateway.platform.client import Platform
 from gateway.platform.outcomes import Made
@@ -57,8 +56,7 @@ def router(credentials: Credentials, platform: Platform, database: Database, wri
     ) -> Response:
         """Have the platform deliver the callback of a batch again. The batch must have ended and have a callback URL,
         and no delivery of it may be in flight."""
-        _, token = get_authorization_scheme_param(request.headers.get("authorization"))
-        redeliveries = Redeliveries(platform, viewer, token)
+        redeliveries = Redeliveries(platform, viewer, token_of(request.headers.get("authorization")))
         redeliveries.allow()
         reader = Reader(database, viewer.organization_id, newest=True)
         work = _answer(redeliveries, reader, str(batch_id))

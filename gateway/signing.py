@@ -28,11 +28,16 @@ class Signer:
 
     def sign(self, purpose: str, content: Mapping[str, Any], seconds: float) -> str:
         """A token that is good for one purpose, from now for so many seconds."""
-        return self._signed(purpose, {**content, EXPIRES: round(self._clock() + seconds, 3)})
+        return self.renew(purpose, {**content, EXPIRES: self.expiry(seconds)})
+
+    def expiry(self, seconds: float) -> float:
+        """When a token ends that is good for so many seconds from now, as its content says it."""
+        return round(self._clock() + seconds, 3)
 
     def renew(self, purpose: str, content: Mapping[str, Any]) -> str:
-        """A token of other content that ends when the one does whose content it was made of."""
-        return self._signed(purpose, content)
+        """A token of content that says itself when it ends, such as that of a token which it takes the place of."""
+        body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+        return base64.urlsafe_b64encode(self._signature(purpose, body) + body).decode().rstrip("=")
 
     def read(self, purpose: str, token: str) -> dict[str, Any]:
         """The content of a token; `BadToken` for one that was not given for this purpose, or is too old."""
@@ -47,10 +52,6 @@ class Signer:
         if content[EXPIRES] <= self._clock():
             raise BadToken("The token is too old: ask for a new one.")
         return content
-
-    def _signed(self, purpose: str, content: Mapping[str, Any]) -> str:
-        body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-        return base64.urlsafe_b64encode(self._signature(purpose, body) + body).decode().rstrip("=")
 
     def _signature(self, purpose: str, body: bytes) -> bytes:
         return hmac.new(self._key, purpose.encode() + b"\0" + body, hashlib.sha256).digest()[:SIGNATURE_BYTES]

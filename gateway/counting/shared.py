@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 from gateway.reading.reader import Reader
@@ -10,12 +10,12 @@ from gateway.reading.reader import Reader
 
 @dataclass(eq=False, slots=True)
 class Computation:
-    """One computation for all that wait for it."""
+    """One computation for all that wait for it, as of the `reader` who came last; the `first` one's it is to count."""
 
     reader: Reader
+    first: Reader
     task: "asyncio.Task[Any] | None" = None
     waiting: int = 0
-    readers: list[Reader] = field(default_factory=list)
 
 
 class SharedComputations:
@@ -33,12 +33,11 @@ class SharedComputations:
         """What `compute` returns, which is given a reader of its own, as of the last that joined."""
         computation = self._next.get(key)
         if computation is None:
-            computation = self._next[key] = Computation(reader)
+            computation = self._next[key] = Computation(reader, reader)
             computation.task = asyncio.create_task(self._compute(key, computation, compute))
         elif reader.scope.now > computation.reader.scope.now:
             computation.reader = reader
         computation.waiting += 1
-        computation.readers.append(reader)
         task = cast("asyncio.Task[Any]", computation.task)
         try:
             return await asyncio.shield(task)
@@ -58,8 +57,7 @@ class SharedComputations:
             of = computation.reader
             reader = Reader(of.database, of.organization, of.scope.now, sees_secrets=of.scope.sees_secrets)
             answer = await compute(reader)
-            for each in computation.readers[:1]:
-                each.statements += reader.statements
+            computation.first.statements += reader.statements
             return answer
         finally:
             if self._begun.get(key) is computation:

@@ -98,9 +98,9 @@ class BulkRedeliveries:
         pairs = [(each.batch_id, str(each.delivery["id"])) for each in outcomes if isinstance(each, Planned)]
         if not pairs:
             return Batches(outcomes, None, None, count)
-        content = {**self._bound(where), "batches": _packed(pairs)}
-        token = self._signer.sign(REDELIVERY_PURPOSE, content, TOKEN_SECONDS)
-        return Batches(outcomes, token, _expiry(self._signer.read(REDELIVERY_PURPOSE, token)), count)
+        ends = self._signer.expiry(TOKEN_SECONDS)
+        content = {**self._bound(where), "batches": _packed(pairs), EXPIRES: ends}
+        return Batches(outcomes, self._signer.renew(REDELIVERY_PURPOSE, content), _expiry(content), count)
 
     async def run(self, reader: Reader, where: CallbackDeliveryFilter, token: str) -> Batches:
         """Do what a plan of this viewer and this filter named; `BadToken` for the token of another.

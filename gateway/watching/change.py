@@ -76,10 +76,16 @@ class Change:
         return cast("Awaitable[T]", asyncio.shield(task))
 
 
+def changed_at_of(row: AnyRow) -> datetime:
+    """When a row changed last, by what it says of itself."""
+    changed_at: datetime = row._mapping.get("updated_at") or row.created_at
+    return changed_at
+
+
 def kind_of(row: AnyRow) -> ChangeKind:
     """What happened to a row last, by what it says of itself."""
     told = row._mapping
-    changed_at = told.get("updated_at") or row.created_at
+    changed_at = changed_at_of(row)
     completed_at = told.get("completed_at")
     if completed_at is not None and changed_at - completed_at <= AT_ONCE:
         return ChangeKind.COMPLETED

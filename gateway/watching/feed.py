@@ -24,7 +24,7 @@ from gateway.observability.record import RequestRecord, exchange
 from gateway.reading.filters import Filter, IdFilter
 from gateway.reading.reader import Reader
 from gateway.settings import StreamSettings
-from gateway.watching.change import Change, Moment, kind_of
+from gateway.watching.change import Change, Moment, changed_at_of, kind_of
 from gateway.watching.cursors import EPOCH, Cursor, binding_of, digests, encode, within
 from gateway.watching.versions import BEFORE_ALL, ChangedRows, NewestChange, Stamp, Version, VersionsSince
 
@@ -209,7 +209,7 @@ class Feed:
                 self._see([version])
                 continue
             current = (
-                version if (changed_at := _changed_at(row)) == version.changed_at else Version.of(changed_at, row.id)
+                version if (changed_at := changed_at_of(row)) == version.changed_at else Version.of(changed_at, row.id)
             )
             if current < version:  # a replica that is behind the one which told of it: the next look finds it
                 continue
@@ -293,11 +293,6 @@ class Feed:
 
     def _reader(self) -> Reader:
         return Reader(self.database, self.organization)
-
-
-def _changed_at(row: AnyRow) -> datetime:
-    changed_at: datetime = row._mapping.get("updated_at") or row.created_at
-    return changed_at
 
 
 def _all_that_is_kept(where: Filter | None, ids: Sequence[str]) -> set[str] | None:

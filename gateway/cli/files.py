@@ -4,7 +4,6 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -19,7 +18,7 @@ from gateway.database.engine import Database
 from gateway.execution.exports import Export
 from gateway.reading.exporting import export_lines
 from gateway.schema.context import Context
-from gateway.schema.exports import ExportFormat
+from gateway.schema.exports import ExportedList, ExportFormat
 from gateway.viewer import READ, READ_SECRETS, Viewer
 from gateway.writing.importing import import_file
 
@@ -44,21 +43,6 @@ def _json(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not JSON.") from None
-
-
-class ListName(StrEnum):
-    """The lists that can be exported."""
-
-    BATCHES = "batches"
-    DELIVERIES = "callback-deliveries"
-    ATTEMPTS = "callback-attempts"
-
-
-class FormatName(StrEnum):
-    """What a list can be written as."""
-
-    NDJSON = "ndjson"
-    CSV = "csv"
 
 
 def import_files(
@@ -100,7 +84,7 @@ def export(
     ] = None,
     database_url: DatabaseUrl = None,
     list_: Annotated[
-        ListName | None,
+        ExportedList | None,
         typer.Option("--list", help="Instead, the rows of a list as `/exports` has them, for other programs."),
     ] = None,
     filter_: Annotated[
@@ -114,7 +98,7 @@ def export(
         str | None, typer.Option(metavar="NAME,NAME", help="The rows' fields; all but `cursor` if left out.")
     ] = None,
     after: Annotated[str | None, typer.Option(help="The cursor of the row behind which to go on.")] = None,
-    form: Annotated[FormatName, typer.Option("--format", help="What the rows are written as.")] = FormatName.NDJSON,
+    form: Annotated[ExportFormat, typer.Option("--format", help="What the rows are written as.")] = ExportFormat.NDJSON,
     secrets: Annotated[bool, typer.Option("--secrets", help="Do not mask credentials in the rows.")] = False,
 ) -> None:
     """Export batches as the NDJSON that the import takes.
@@ -123,14 +107,14 @@ def export(
     are exported, deliveries unless it says otherwise, and --batch, --since and --until are not for these.
     """
     batch_ids = [str(id_) for id_ in batch] if batch else None
-    of_list = [list_, filter_, order_by, fields, after, secrets or None, form if form is FormatName.CSV else None]
+    of_list = [list_, filter_, order_by, fields, after, secrets or None, form if form is ExportFormat.CSV else None]
     asked: Export | None = None
     if any(option is not None for option in of_list):
         if batch_ids or since or until:
             raise typer.BadParameter("--batch, --since and --until are not for the rows of a list: use --filter.")
         names = None if fields is None else [name.strip() for name in fields.split(",")]
-        name = (list_ or ListName.DELIVERIES).value
-        asked = Export(name, ExportFormat(form.value), filter_, order_by, names, after)
+        name = (list_ or ExportedList.DELIVERIES).value
+        asked = Export(name, form, filter_, order_by, names, after)
 
     def pieces(database: Database) -> AsyncIterator[bytes]:
         if asked is None:

@@ -35,7 +35,7 @@ from gateway.reading.pages import Cursors, Order, Position, Slice
 from gateway.reading.questions import PageOf
 from gateway.schema.connections import Connection, Paginated
 from gateway.schema.context import Context
-from gateway.schema.exports import CURSOR, ExportFormat, chosen_fields
+from gateway.schema.exports import CURSOR, ExportedList, ExportFormat, chosen_fields
 from gateway.schema.fields import source_of
 from gateway.schema.graphql_core_internals import NO_VARIABLES
 from gateway.schema.query import SCHEMA
@@ -44,11 +44,7 @@ from gateway.schema.strawberry_internals import declared_field
 
 logger = logging.getLogger(__name__)
 
-EXPORTED_LISTS = {
-    "batches": "batches",
-    "callback-deliveries": "callbackDeliveries",
-    "callback-attempts": "callbackAttempts",
-}
+EXPORTED_LISTS = {each.value: each.field for each in ExportedList}
 """The lists at the root of the graph, by their names in addresses."""
 
 ROWS_IN_STATEMENT = 500  # rows of one statement

@@ -21,7 +21,7 @@ from gateway.reading.previews import Wanted
 from gateway.reading.questions import CountUpTo, PageOf
 from gateway.schema.context import Info
 from gateway.schema.exports import (
-    LIST_NAMES,
+    LIST_OF_TABLE,
     ExportFormat,
     ExportLink,
     FieldsArgument,
@@ -213,7 +213,7 @@ class Connection(Generic[T]):
             "orderBy": order_json(asked.order),
             "fields": chosen_fields(self.of, fields),
         }
-        return ExportLink.of(info.context, LIST_NAMES[asked.table.name], format, content)
+        return ExportLink.of(info.context, LIST_OF_TABLE[asked.table.name], format, content)
 
     def cursor(self, row: AnyRow) -> str:
         """The cursor of a row of the list."""

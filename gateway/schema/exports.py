@@ -6,7 +6,7 @@ order as JSON.
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Annotated, Any, Self
 from urllib.parse import urlencode
 
@@ -14,6 +14,7 @@ import strawberry
 from strawberry.types import get_object_definition
 from strawberry.types.field import StrawberryField
 
+from gateway.database.tables import batch_callback_deliveries, batch_callback_delivery_attempts, batches
 from gateway.errors import ValidationFailed
 from gateway.reading.filters import Filter, Parameterised
 from gateway.reading.pages import Order
@@ -27,12 +28,32 @@ EXPORTS = "/exports"
 CURSOR = "cursor"  # beside the fields of the rows: the place of each, to go on after
 PURPOSE = "export"
 SEEN_SCOPES = frozenset({READ, READ_SECRETS})  # what an export depends on
-LIST_NAMES = {
-    "batches": "batches",
-    "batch_callback_deliveries": "callback-deliveries",
-    "batch_callback_delivery_attempts": "callback-attempts",
+
+
+def in_camel_case(name: str) -> str:
+    """A name as GraphQL has it, such as `createdAt` for `created_at`."""
+    first, *rest = name.split("_")
+    return first + "".join(map(str.title, rest))
+
+
+class ExportedList(StrEnum):
+    """The lists at the root of the graph, by their names in addresses; `field` is the one in GraphQL."""
+
+    BATCHES = "batches"
+    DELIVERIES = "callback-deliveries"
+    ATTEMPTS = "callback-attempts"
+
+    @property
+    def field(self) -> str:
+        """Such as `callbackDeliveries`."""
+        return in_camel_case(self.value.replace("-", "_"))
+
+
+LIST_OF_TABLE = {
+    batches.name: ExportedList.BATCHES,
+    batch_callback_deliveries.name: ExportedList.DELIVERIES,
+    batch_callback_delivery_attempts.name: ExportedList.ATTEMPTS,
 }
-"""The names of lists in addresses, by their tables'."""
 
 
 @strawberry.enum(description="What an export is written as.")
@@ -64,7 +85,7 @@ class ExportLink:
     expires_at: datetime = strawberry.field(description="Until when a download may be begun; it may take longer.")
 
     @classmethod
-    def of(cls, context: Context, name: str, format: ExportFormat, content: Mapping[str, Any]) -> Self:
+    def of(cls, context: Context, name: ExportedList, format: ExportFormat, content: Mapping[str, Any]) -> Self:
         """The link of a viewer to a list of that name; `content` is its filter, order and fields as JSON."""
         links, viewer = context.known_links, context.known_viewer
         whose = {
@@ -127,5 +148,4 @@ def _plain(value: Any) -> Any:
 
 def _name(field: StrawberryField) -> str:
     """The name of a field or an argument in GraphQL."""
-    first, *rest = field.python_name.split("_")
-    return field.graphql_name or first + "".join(map(str.title, rest))
+    return field.graphql_name or in_camel_case(field.python_name)

@@ -1,7 +1,5 @@
 """What the gateway gives to a client and believes when it comes back: signed, for one purpose, for a while."""
 
-import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -10,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gateway.base64url import from_base64url, to_base64url
 from gateway.errors import BadToken
 
 SIGNATURE_BYTES = 16  # of 32: nobody can try 2^128 of them in the minutes for which a token is good
@@ -37,13 +36,13 @@ class Signer:
     def renew(self, purpose: str, content: Mapping[str, Any]) -> str:
         """A token of content that says itself when it ends, such as that of a token which it takes the place of."""
         body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-        return base64.urlsafe_b64encode(self._signature(purpose, body) + body).decode().rstrip("=")
+        return to_base64url(self._signature(purpose, body) + body)
 
     def read(self, purpose: str, token: str) -> dict[str, Any]:
         """The content of a token; `BadToken` for one that was not given for this purpose, or is too old."""
         try:
-            raw = base64.b64decode(token.encode() + b"=" * (-len(token) % 4), b"-_", validate=True)
-        except (ValueError, binascii.Error):
+            raw = from_base64url(token)
+        except ValueError:
             raise BadToken("This is not a token of this gateway: pass one as it came.") from None
         signature, body = raw[:SIGNATURE_BYTES], raw[SIGNATURE_BYTES:]
         if not hmac.compare_digest(signature, self._signature(purpose, body)):

@@ -4,8 +4,6 @@ A position is a row's value in the order and its id. Rows are compared with it a
 place each, and rows that come or go elsewhere neither repeat nor hide any.
 """
 
-import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Sequence
@@ -17,6 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import BindParameter, ColumnElement, Integer, and_, bindparam, tuple_
 
+from gateway.base64url import from_base64url, to_base64url
 from gateway.database.dialects import GREATEST_INTEGER, GREATEST_TIME, or_greatest
 from gateway.database.odd import BEYOND_64_BITS, LAST, OddTime, Unreadable, UnreadableNumber, UnreadableTime
 from gateway.database.types import AnyNumber, AnyRow, Id, UtcDateTime
@@ -114,14 +113,13 @@ class Cursors:
         else:
             plain = value.isoformat() if isinstance(value, datetime) else value
         text = json.dumps([VERSION, self.binding, plain, id_], separators=(",", ":"))
-        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+        return to_base64url(text.encode())
 
     def decode(self, cursor: str, argument: str, column: ColumnElement[Any]) -> Position:
         """The position of a cursor that this list, ordered by `column`, gave; `BadCursor` for any other."""
         try:
-            padded = cursor.encode() + b"=" * (-len(cursor) % 4)
-            version, binding, value, id_ = json.loads(base64.b64decode(padded, b"-_", validate=True))
-        except (ValueError, TypeError, RecursionError, binascii.Error):
+            version, binding, value, id_ = json.loads(from_base64url(cursor))
+        except (ValueError, TypeError, RecursionError):
             raise BadCursor(f"{argument} is not a cursor: pass an `endCursor` or `startCursor` as it came.") from None
         if version != VERSION:
             raise BadCursor(f"{argument} is a cursor of another version: start again from the first page.")

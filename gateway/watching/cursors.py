@@ -4,13 +4,12 @@ Who writes a time down commits a little later, so that behind the last change th
 ones. So a cursor is no place in an order: it is a time, before which all is seen, and the versions since then that are.
 """
 
-import base64
-import binascii
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from gateway.base64url import from_base64url, to_base64url
 from gateway.database.odd import ONE_MICROSECOND
 from gateway.errors import BadCursor
 from gateway.watching.versions import DIGEST, Version
@@ -33,11 +32,11 @@ class Cursor:
     def decode(cls, text: str, binding: bytes) -> "Cursor":
         """The cursor that an event carried; `BadCursor` for any other, and for that of another organization or kind."""
         try:
-            raw = base64.b64decode(text.encode() + b"=" * (-len(text) % 4), b"-_", validate=True)
+            raw = from_base64url(text)
             if raw[:1] != CURSOR_FORMAT or (len(raw) - HEAD) % DIGEST or len(raw) < HEAD:
                 raise ValueError(text)
             floor = EPOCH + int.from_bytes(raw[HEAD - 8 : HEAD], signed=True) * ONE_MICROSECOND
-        except (ValueError, OverflowError, binascii.Error):
+        except (ValueError, OverflowError):
             raise BadCursor("after is not a cursor: pass the `cursor` of an event as it came.") from None
         if raw[1 : 1 + BINDING] != binding:
             raise BadCursor("after is the cursor of another subscription or organization.")
@@ -52,11 +51,7 @@ def binding_of(organization: str, table: str) -> bytes:
 def encode(binding: bytes, floor: datetime, digests: bytes) -> str:
     """The cursor behind which all is before `floor`, and the versions with these digests, one after the other."""
     since = (floor - EPOCH) // ONE_MICROSECOND
-    return (
-        base64.urlsafe_b64encode(b"".join((CURSOR_FORMAT, binding, since.to_bytes(8, signed=True), digests)))
-        .decode()
-        .rstrip("=")
-    )
+    return to_base64url(b"".join((CURSOR_FORMAT, binding, since.to_bytes(8, signed=True), digests)))
 
 
 def digests(versions: Iterable[Version]) -> bytes:

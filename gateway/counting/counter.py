@@ -136,8 +136,7 @@ class Counter:
     async def verify(self, organization: str) -> None:
         """Count all of an organization again, and mend what is not as it was counted."""
         await self.complete(organization)
-        async with self.stored.writing(self.lease.holder) as writer:
-            await writer.note(organization, verifying_since=self.now(), verified_until=0)
+        await self._begin_to_verify(organization)
         if self.watched:
             self._proving.add(organization)
         while (row := await self.stored.organization(organization)) and row.verifying_since is not None:
@@ -194,8 +193,7 @@ class Counter:
     async def _prove(self, row: AnyRow) -> bool:
         """There are triggers now: count all again, since when nothing can have changed without a mark."""
         self._proving.add(row.org_id)
-        async with self.stored.writing(self.lease.holder) as writer:
-            await writer.note(row.org_id, verifying_since=self.now(), verified_until=0)
+        await self._begin_to_verify(row.org_id)
         return True
 
     async def _read_changes(self, row: AnyRow) -> AnyRow:
@@ -261,7 +259,7 @@ class Counter:
         since: int = 0,
     ) -> int:
         """Count these quarters, write what they were counted to, and take away the marks that they had before."""
-        id_, deliveries = row.org_id, 0
+        id_ = row.org_id
         counted: dict[int, dict[str, Any] | None] = {}
         done = [(since, until)] if until is not None else []
         for start, end in stretches:
@@ -269,7 +267,7 @@ class Counter:
             self._pace(end - start, read)
             counted |= {number: to_row(tally) for number, tally in found.items()}
             done.append((start, end))
-        deliveries = sum(kept["deliveries"] for kept in counted.values() if kept is not None)
+        deliveries: int = sum(kept["deliveries"] for kept in counted.values() if kept is not None)
         if until is None:
             counted = {number: counted.get(number) for start, end in done for number in range(start, end)}
             done.append((-(2**62), FIRST_QUARTER))
@@ -331,11 +329,14 @@ class Counter:
             passed = (self.now() - row.verified_at).total_seconds()
             if passed < SECONDS_BETWEEN_PASSES[bool(row.watched)]:
                 return False
-            async with self.stored.writing(self.lease.holder) as writer:
-                await writer.note(row.org_id, verifying_since=self.now(), verified_until=0)
+            await self._begin_to_verify(row.org_id)
             return True
         await self._verify(row)
         return True
+
+    async def _begin_to_verify(self, id_: str) -> None:
+        async with self.stored.writing(self.lease.holder) as writer:
+            await writer.note(id_, verifying_since=self.now(), verified_until=0)
 
     async def _verify(self, row: AnyRow) -> None:
         """Count the next quarters again, and write those that are not as they were counted."""

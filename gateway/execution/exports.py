@@ -22,7 +22,6 @@ from typing import Any, cast
 
 import msgspec
 from graphql import GraphQLLeafType, GraphQLObjectType, OperationDefinitionNode, get_nullable_type, parse
-from graphql.execution.values import get_variable_values
 
 from gateway.database.statements import ODD
 from gateway.errors import ValidationFailed
@@ -37,7 +36,7 @@ from gateway.schema.connections import Connection, Paginated
 from gateway.schema.context import Context
 from gateway.schema.exports import CURSOR, ExportedList, ExportFormat, chosen_fields
 from gateway.schema.fields import source_of
-from gateway.schema.graphql_core_internals import NO_VARIABLES
+from gateway.schema.graphql_core_internals import NO_VARIABLES, variable_values
 from gateway.schema.query import SCHEMA
 from gateway.schema.scalars import format_time
 from gateway.schema.strawberry_internals import declared_field
@@ -209,9 +208,7 @@ def _connection(field: str, filter_: Any, order: Any, after: str | None) -> Conn
     )
     operation = cast("OperationDefinitionNode", document.definitions[0])
     given = {name: value for name, value in (("filter", filter_), ("orderBy", order)) if value is not None}
-    variables = get_variable_values(
-        SCHEMA, operation.variable_definitions or (), given, max_errors=1, hide_suggestions=True
-    )
+    variables = variable_values(SCHEMA, operation, given, max_errors=1, hide_suggestions=True)
     if isinstance(variables, list):
         raise ValidationFailed(f"filter or orderBy is not what {field} takes: {variables[0].message}")
     node: Any = operation.selection_set.selections[0]

@@ -47,8 +47,9 @@ def has_too_many_tokens(error: GraphQLSyntaxError) -> bool:
 
 
 def variable_values(
-    schema: GraphQLSchema, operation: OperationDefinitionNode, given: dict[str, Any]
+    schema: GraphQLSchema, operation: OperationDefinitionNode, given: dict[str, Any], **options: Any
 ) -> VariableValues | list[GraphQLError]:
-    """The values of an operation's variables, or what is wrong with those that were given (`get_variable_values`)."""
+    """The values of an operation's variables, or what is wrong with those that were given (`get_variable_values`, whose
+    `options` are `max_errors` and `hide_suggestions`)."""
     definitions = operation.variable_definitions
-    return values.get_variable_values(schema, definitions, given) if definitions else NO_VARIABLES
+    return values.get_variable_values(schema, definitions, given, **options) if definitions else NO_VARIABLES

@@ -60,7 +60,7 @@ from gateway.reading.previews import Wanted
 from gateway.schema.connections import EdgeNode, PageEdges, PageNodes, PagePlace, Paginated
 from gateway.schema.context import Context
 from gateway.schema.fields import Column, Derived, Masked, Previewed, QuestionSource, Source, source_of
-from gateway.schema.graphql_core_internals import VariableValues
+from gateway.schema.graphql_core_internals import NO_VARIABLES, VariableValues
 from gateway.schema.nodes import NODES, LoadedNodes
 from gateway.schema.query import SCHEMA
 from gateway.schema.selection import selected_fields, selection_sets
@@ -119,9 +119,7 @@ def compile_plan(
 def selection_of(type_: GraphQLObjectType, names: Sequence[str]) -> Selection:
     """What is selected of a type by the names of its fields alone. Raises `Unplannable`."""
     nodes = tuple(FieldNode(name=NameNode(value=name)) for name in names)
-    no_variables = VariableValues(sources={}, coerced={})
-    compiler = _Compiler(DocumentNode(definitions=()), no_variables)
-    return compiler.selection(type_, [SelectionSetNode(selections=nodes)])
+    return _Compiler(DocumentNode(definitions=()), NO_VARIABLES).selection(type_, [SelectionSetNode(selections=nodes)])
 
 
 class Occurrence(NamedTuple):

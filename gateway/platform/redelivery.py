@@ -84,20 +84,15 @@ class Redeliveries:
             if batch is None:
                 self.noted(Refused.because(batch_id, Refusal.BATCH_NOT_FOUND), started)
                 raise BatchNotFound("There is no batch with this id.")
-            self._begun(batch_id)
-            try:
-                answer = await self.platform.redeliver(batch_id, self.viewer.organization_id, self._token)
-                outcome = understood(answer, batch_id, batch)
-            except PlatformUnavailable as error:
-                self.noted(Refused(batch_id, Refusal.PLATFORM_UNAVAILABLE, error.message), started)
-                raise
-            except AnswerLost as lost:
-                found = self.noted(await self.found_out(reader, batch_id, before), started)
-                if isinstance(found, Made):
-                    return found
-                raise AnswerLost(Unknown(batch_id).message) from lost
+            answer, outcome = await self._ask(reader, batch_id, batch, before)
             self.noted(outcome, started)
-            return answer
+            if answer is not None:
+                return answer
+            if isinstance(outcome, Made):
+                return outcome
+            if isinstance(outcome, Refused):
+                raise PlatformUnavailable(outcome.message)
+            raise AnswerLost(Unknown(batch_id).message)
 
     async def state(self, reader: Reader, batch_id: str) -> tuple[AnyRow | None, list[AnyRow]]:
         """A batch of the viewer's organization, None where there is none, and its newest deliveries, newest first."""
@@ -111,14 +106,21 @@ class Redeliveries:
 
     async def send(self, reader: Reader, batch_id: str, batch: AnyRow, before: Sequence[AnyRow]) -> Outcome:
         """Ask the platform, once; `batch` and `before` are what the rows said until then."""
+        _, outcome = await self._ask(reader, batch_id, batch, before)
+        return outcome
+
+    async def _ask(
+        self, reader: Reader, batch_id: str, batch: AnyRow, before: Sequence[AnyRow]
+    ) -> tuple[PlatformAnswer | None, Made | Refused | Unknown]:
+        """The platform's own answer, None where there is none that tells anything, and what came of it."""
         self._begun(batch_id)
         try:
             answer = await self.platform.redeliver(batch_id, self.viewer.organization_id, self._token)
-            return understood(answer, batch_id, batch)
+            return answer, understood(answer, batch_id, batch)
         except PlatformUnavailable as error:
-            return Refused(batch_id, Refusal.PLATFORM_UNAVAILABLE, error.message)
+            return None, Refused(batch_id, Refusal.PLATFORM_UNAVAILABLE, error.message)
         except AnswerLost:
-            return await self.found_out(reader, batch_id, before)
+            return None, await self.found_out(reader, batch_id, before)
 
     async def found_out(self, reader: Reader, batch_id: str, before: Sequence[AnyRow]) -> Made | Unknown:
         """What came of a redelivery whose answer is lost: the delivery made by hand that was not there before.
